@@ -1,0 +1,268 @@
+/* mary convert: a float model in, an M-ary model out. */
+#include <string.h>
+
+#include "cli/convert_report.h"
+#include "cli/model.h"
+#include "cli/verbs.h"
+
+enum { MOST_GLOBS = 256 };
+
+typedef struct list {
+    const char *items[MOST_GLOBS];
+    int count;
+} list;
+
+typedef struct arguments {
+    const char *input, *output, *report;
+    mary_convert_options convert;
+    list include, exclude, op_types;
+    bool quiet;
+    mary_progress progress;
+} arguments;
+
+enum {
+    KEY_BITS = 0x4000,
+    KEY_METHOD,
+    KEY_PER_CHANNEL,
+    KEY_PER_TENSOR,
+    KEY_EXCLUDE,
+    KEY_INCLUDE,
+    KEY_OP_TYPES,
+    KEY_CONFIG,
+    KEY_FIRST_LAST,
+    KEY_NO_FUNCTIONS,
+    KEY_SEED,
+    KEY_REPORT,
+    KEY_NO_FOLD_CONSTANTS,
+    KEY_NO_FOLD_BATCHNORM,
+    KEY_NO_REMOVE_IDENTITY,
+    KEY_NO_DEDUPLICATE,
+    KEY_NO_DROP_UNUSED
+};
+
+static const struct argp_option options[] = {
+    {"output", 'o', "FILE", 0, "Where to write; the second argument does the same", 1},
+    {"levels", 'm', "M", 0, "Levels of every weight, 2 to 256 (default 16)", 1},
+    {"bits", KEY_BITS, "B", 0, "The same as --levels 2^B, B from 1 to 8", 1},
+    {"first-last", KEY_FIRST_LAST, "M|same", 0,
+     "Levels of the first and the last layers (default 256), or 'same' as the others", 1},
+    {"method", KEY_METHOD, "NAME", 0,
+     "How levels are chosen: magnitude (default: exact k-means in which large weights count more), kmeans (exact, "
+     "least squared "
+     "error) or uniform",
+     1},
+    {"per-channel", KEY_PER_CHANNEL, NULL, 0,
+     "Levels for every output channel. Without this and the next: whichever costs fewer bytes for the same error", 1},
+    {"per-tensor", KEY_PER_TENSOR, NULL, 0, "Levels shared by the whole tensor", 1},
+    {"nodes-to-exclude", KEY_EXCLUDE, "GLOB,...", 0,
+     "Nodes that stay float, by their names in the input; may be repeated", 2},
+    {"nodes-to-include", KEY_INCLUDE, "GLOB,...", 0, "Quantise only these; may be repeated", 2},
+    {"op-types", KEY_OP_TYPES, "TYPE,...", 0, "Quantise only these: Conv, ConvTranspose, Gemm, MatMul", 2},
+    {"config", KEY_CONFIG, "FILE.json", 0, "Settings per layer; what the command line says wins", 2},
+    {"no-functions", KEY_NO_FUNCTIONS, NULL, 0, "Leave out the function bodies that let any ONNX Runtime run the file",
+     3},
+    {"no-fold-constants", KEY_NO_FOLD_CONSTANTS, NULL, 0, "Do not evaluate what depends on constants only", 3},
+    {"no-fold-batchnorm", KEY_NO_FOLD_BATCHNORM, NULL, 0, "Do not merge BatchNormalization into the layer before it",
+     3},
+    {"no-remove-identity", KEY_NO_REMOVE_IDENTITY, NULL, 0, "Keep Identity and Dropout nodes", 3},
+    {"no-deduplicate", KEY_NO_DEDUPLICATE, NULL, 0, "Keep equal tensors apart", 3},
+    {"no-drop-unused", KEY_NO_DROP_UNUSED, NULL, 0, "Keep tensors that nothing uses", 3},
+    {"threads", 't', "N", 0, "Threads to convert with (0, the default: one per processor); the result is the same", 4},
+    {"seed", KEY_SEED, "N", 0, "Seed of methods that draw numbers (default 0)", 4},
+    {"report", KEY_REPORT, "FILE.json", 0, "Write the report as JSON, too", 5},
+    {"quiet", 'q', NULL, 0, "Print nothing but errors", 5},
+    {0},
+};
+
+/* Cuts at commas, in place: argv is ours to write. */
+static error_t add_items(list *to, const struct argp_state *state, const char *option, char *text)
+{
+    for (char *save = NULL, *item = strtok_r(text, ",", &save); item != NULL; item = strtok_r(NULL, ",", &save)) {
+        if (to->count == MOST_GLOBS)
+            return mary_cli_usage(state, "%s takes at most %d names", option, MOST_GLOBS);
+        to->items[to->count++] = item;
+    }
+    return 0;
+}
+
+static error_t parse_int(const struct argp_state *state, const char *option, const char *text, int64_t least,
+                         int64_t most, int *value)
+{
+    int64_t wide = 0;
+    error_t error = mary_cli_parse_int(state, option, text, least, most, &wide);
+    if (error == 0)
+        *value = (int)wide;
+    return error;
+}
+
+static error_t parse_settings(int key, char *argument, struct argp_state *state)
+{
+    arguments *given = state->input;
+    mary_convert_options *convert = &given->convert;
+    switch (key) {
+    case 'm':
+        return parse_int(state, "--levels", argument, 2, 256, &convert->levels);
+    case KEY_BITS: {
+        int bits = 0;
+        error_t error = parse_int(state, "--bits", argument, 1, 8, &bits);
+        if (error == 0)
+            convert->levels = 1 << bits;
+        return error;
+    }
+    case KEY_FIRST_LAST:
+        if (strcmp(argument, "same") == 0) {
+            convert->first_last_levels = MARY_SAME_LEVELS;
+            return 0;
+        }
+        return parse_int(state, "--first-last", argument, 2, 256, &convert->first_last_levels);
+    case KEY_METHOD:
+        convert->method = argument;
+        return 0;
+    case KEY_PER_CHANNEL:
+    case KEY_PER_TENSOR:
+        if (convert->granularity != MARY_GRANULARITY_AUTO)
+            return mary_cli_usage(state, "--per-channel and --per-tensor exclude each other");
+        convert->granularity = key == KEY_PER_CHANNEL ? MARY_GRANULARITY_CHANNEL : MARY_GRANULARITY_TENSOR;
+        return 0;
+    case KEY_EXCLUDE:
+        return add_items(&given->exclude, state, "--nodes-to-exclude", argument);
+    case KEY_INCLUDE:
+        return add_items(&given->include, state, "--nodes-to-include", argument);
+    case KEY_OP_TYPES:
+        return add_items(&given->op_types, state, "--op-types", argument);
+    case KEY_CONFIG:
+        convert->config = argument;
+        return 0;
+    case KEY_SEED: {
+        int64_t seed = 0;
+        error_t error = mary_cli_parse_int(state, "--seed", argument, 0, INT64_MAX, &seed);
+        convert->seed = (uint64_t)seed;
+        return error;
+    }
+    case 't':
+        return parse_int(state, "--threads", argument, 0, 1024, &convert->threads);
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static error_t parse(int key, char *argument, struct argp_state *state)
+{
+    arguments *given = state->input;
+    switch (key) {
+    case ARGP_KEY_INIT:
+        mary_cli_parse_begin(state);
+        return 0;
+    case KEY_NO_FUNCTIONS:
+        given->convert.no_functions = true;
+        return 0;
+    case KEY_NO_FOLD_CONSTANTS:
+        given->convert.no_fold_constants = true;
+        return 0;
+    case KEY_NO_FOLD_BATCHNORM:
+        given->convert.no_fold_batchnorm = true;
+        return 0;
+    case KEY_NO_REMOVE_IDENTITY:
+        given->convert.no_remove_identity = true;
+        return 0;
+    case KEY_NO_DEDUPLICATE:
+        given->convert.no_deduplicate = true;
+        return 0;
+    case KEY_NO_DROP_UNUSED:
+        given->convert.no_drop_unused = true;
+        return 0;
+    case KEY_REPORT: {
+        size_t length = strlen(argument);
+        if (length < 5 || strcmp(argument + length - 5, ".json") != 0)
+            return mary_cli_usage(state, "--report writes FILE.json, not '%s' ('mary validate' writes HTML)", argument);
+        given->report = argument;
+        return 0;
+    }
+    case 'q':
+        given->quiet = true;
+        return 0;
+    case 'o':
+        given->output = argument;
+        return 0;
+    case ARGP_KEY_ARG:
+        if (given->input == NULL)
+            given->input = argument;
+        else if (given->output == NULL)
+            given->output = argument;
+        else
+            return mary_cli_usage(state, "one model in, one out: '%s' is too many", argument);
+        return 0;
+    case ARGP_KEY_END:
+        if (given->input == NULL || given->output == NULL)
+            return mary_cli_usage(state, "which models? mary convert IN.onnx OUT.onnx");
+        return 0;
+    default:
+        return parse_settings(key, argument, state);
+    }
+}
+
+static const struct argp argp = {
+    .options = options,
+    .parser = parse,
+    .args_doc = "IN.onnx OUT.onnx",
+    .doc = "Give every weight of Conv, ConvTranspose, Gemm and MatMul one of M levels, chosen to lose as little as "
+           "possible, and write an ONNX file that is smaller by as much."
+           "\vThe layers that stay float, and why, are in the table. A glob that matches no node is an error.\n"
+           "Example: mary convert resnet50.onnx resnet50-m4.onnx --levels 4 --nodes-to-exclude '*downsample*'",
+};
+
+static void show_progress(void *context, uint64_t done, uint64_t total)
+{
+    mary_progress *progress = context;
+    if (progress->total == 0)
+        mary_progress_start(progress, "converting", total);
+    mary_progress_update(progress, done);
+}
+
+static mary_status convert(arguments *given)
+{
+    mary_model *model = NULL;
+    mary_convert_report *report = NULL;
+    uint64_t before = 0, after = 0;
+    mary_status status = mary_model_load(given->input, &model);
+    if (status != MARY_OK)
+        return status;
+    MARY_TRY_GOTO(mary_cli_model_bytes(model, given->input, &before), done);
+    if (!given->quiet) {
+        given->convert.progress = show_progress;
+        given->convert.progress_context = &given->progress;
+    }
+    status = mary_convert(model, &given->convert, &report);
+    mary_progress_finish(&given->progress);
+    if (status != MARY_OK)
+        goto done;
+    for (size_t i = 0; !given->quiet && mary_convert_warning(report, i) != NULL; i++)
+        mary_cli_warn("mary convert", "%s", mary_convert_warning(report, i));
+    MARY_TRY_GOTO(mary_model_save(model, given->output), done);
+    after = mary_convert_totals_of(report)->file_after;
+    if (given->report != NULL)
+        MARY_TRY_GOTO(mary_json_write(mary_convert_report_json(report, given->input, given->output, before, after),
+                                      given->report),
+                      done);
+    if (!given->quiet)
+        status = mary_convert_report_print(report, given->input, given->output, before, after);
+done:
+    mary_convert_report_free(&report);
+    mary_model_free(&model);
+    return status;
+}
+
+int mary_cli_convert(int argc, char **argv)
+{
+    arguments given = {0};
+    mary_status status = mary_cli_parse(&argp, argc, argv, &given);
+    if (status != MARY_OK)
+        return status;
+    given.convert.include = given.include.items;
+    given.convert.include_count = given.include.count;
+    given.convert.exclude = given.exclude.items;
+    given.convert.exclude_count = given.exclude.count;
+    given.convert.op_types = given.op_types.items;
+    given.convert.op_type_count = given.op_types.count;
+    return mary_cli_finish("mary convert", convert(&given));
+}

@@ -1,0 +1,391 @@
+/* The layers of the models that are validated: what their weights were, what levels they have now, and how far their
+ * outputs moved. Layers are matched by the value that they compute, whose name conversion keeps. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/validation.h"
+#include "onnx/edit.h"
+
+#define MARY_DOMAIN_NAME "ai.mary"
+
+typedef struct layer_side {
+    mary_model *model;
+    const Onnx__GraphProto *graph;
+    mary_graph_index *index;
+} layer_side;
+
+static mary_status side_open(layer_side *side, const char *path)
+{
+    memset(side, 0, sizeof *side);
+    MARY_TRY(mary_model_load(path, &side->model));
+    side->graph = side->model->proto->graph;
+    return mary_graph_index_create(side->graph, &side->index);
+}
+
+static void side_close(layer_side *side)
+{
+    mary_graph_index_free(&side->index);
+    mary_model_free(&side->model);
+}
+
+static bool is_type(const Onnx__NodeProto *node, const char *type)
+{
+    return (node->domain == NULL || node->domain[0] == '\0') && strcmp(node->op_type, type) == 0;
+}
+
+static bool is_weighted(const Onnx__NodeProto *node)
+{
+    return is_type(node, "Conv") || is_type(node, "ConvTranspose") || is_type(node, "Gemm") || is_type(node, "MatMul");
+}
+
+static bool is_mary(const Onnx__NodeProto *node)
+{
+    return node->domain != NULL && strcmp(node->domain, MARY_DOMAIN_NAME) == 0;
+}
+
+/* The constant that feeds input `i`: an initializer or a Constant node; NULL: neither. */
+static const Onnx__TensorProto *constant_input(const layer_side *side, const Onnx__NodeProto *node, size_t i)
+{
+    if (i >= node->n_input || node->input[i][0] == '\0')
+        return NULL;
+    ptrdiff_t at = mary_graph_initializer(side->index, node->input[i]);
+    if (at >= 0)
+        return side->graph->initializer[at];
+    at = mary_graph_producer(side->index, node->input[i]);
+    const Onnx__TensorProto *value = NULL;
+    if (at < 0 || !is_type(side->graph->node[at], "Constant") ||
+        mary_attribute_tensor(side->graph->node[at], "value", &value) != MARY_OK)
+        return NULL;
+    return value;
+}
+
+/* ---- float weights ---- */
+
+/* gamma / sqrt(variance + epsilon), one per channel: what folding this BatchNormalization into its Conv multiplies by.
+ */
+static mary_status folded_scale(const layer_side *side, const Onnx__NodeProto *norm, float **scale, int64_t *count)
+{
+    const Onnx__TensorProto *gamma = constant_input(side, norm, 1), *variance = constant_input(side, norm, 4);
+    float epsilon, *spread = NULL;
+    mary_shape shape, other;
+    *scale = NULL;
+    if (gamma == NULL || variance == NULL)
+        return MARY_OK;
+    MARY_TRY(mary_attribute_float(norm, "epsilon", 1e-5f, &epsilon));
+    MARY_TRY(mary_constant_floats(side->model, gamma, scale, &shape));
+    mary_status status = mary_constant_floats(side->model, variance, &spread, &other);
+    if (status == MARY_OK && !mary_shape_equal(&shape, &other))
+        status = mary_fail(MARY_ERROR_INVALID, "BatchNormalization with parameters of different sizes");
+    *count = mary_shape_count(&shape);
+    for (int64_t i = 0; status == MARY_OK && i < *count; i++)
+        (*scale)[i] /= sqrtf(spread[i] + epsilon);
+    mary_free(spread);
+    if (status != MARY_OK) {
+        mary_free(*scale);
+        *scale = NULL;
+    }
+    return status;
+}
+
+static void fill_histogram(mary_compared_layer *layer, const float *weights, int64_t count)
+{
+    float least = INFINITY, most = -INFINITY;
+    for (int64_t i = 0; i < count; i++) {
+        if (isfinite(weights[i])) {
+            least = fminf(least, weights[i]);
+            most = fmaxf(most, weights[i]);
+        }
+    }
+    if (!(least < most))
+        return;
+    double step = ((double)most - least) / MARY_HISTOGRAM_BINS;
+    for (int64_t i = 0; i < count; i++) {
+        if (!isfinite(weights[i]))
+            continue;
+        int bin = (int)((weights[i] - (double)least) / step);
+        layer->bins[bin < MARY_HISTOGRAM_BINS ? bin : MARY_HISTOGRAM_BINS - 1]++;
+    }
+    layer->least = least;
+    layer->most = most;
+    layer->histogram = true;
+}
+
+/* The float layer that computes the same value, through nodes that conversion may have folded away. */
+static mary_status read_float_layer(const layer_side *side, mary_compared_layer *layer)
+{
+    enum { MAX_STEPS = 4 };
+    const Onnx__NodeProto *norm = NULL;
+    const char *value = layer->output;
+    for (int step = 0; step < MAX_STEPS; step++) {
+        ptrdiff_t at = mary_graph_producer(side->index, value);
+        if (at < 0)
+            return MARY_OK;
+        const Onnx__NodeProto *node = side->graph->node[at];
+        if (is_weighted(node)) {
+            const Onnx__TensorProto *message = constant_input(side, node, 1);
+            float *weights = NULL, *scale = NULL;
+            int64_t channels = 0;
+            mary_shape shape;
+            mary_type type;
+            if (message == NULL || mary_tensor_describe(message, &type, &shape) != MARY_OK || !mary_type_is_float(type))
+                return MARY_OK;
+            MARY_TRY(mary_constant_floats(side->model, message, &weights, &shape));
+            int64_t count = mary_shape_count(&shape);
+            layer->bytes_before = (uint64_t)count * mary_type_size(type);
+            layer->weights = (uint64_t)count;
+            mary_status status = norm != NULL ? folded_scale(side, norm, &scale, &channels) : MARY_OK;
+            if (scale != NULL && is_type(node, "Conv") && shape.rank > 0 && shape.dims[0] == channels && channels > 0) {
+                for (int64_t i = 0; i < count; i++)
+                    weights[i] *= scale[i / (count / channels)];
+            }
+            if (status == MARY_OK)
+                fill_histogram(layer, weights, count);
+            mary_free(scale);
+            mary_free(weights);
+            return status;
+        }
+        if (is_type(node, "BatchNormalization") && norm == NULL)
+            norm = node;
+        else if (!is_type(node, "Identity") && !is_type(node, "Dropout"))
+            return MARY_OK;
+        if (node->n_input == 0)
+            return MARY_OK;
+        value = node->input[0];
+    }
+    return MARY_OK;
+}
+
+/* ---- levels ---- */
+
+/* levels: [rows, size], ascending, the last one repeated where fewer are used. */
+static mary_status read_levels(mary_compared_layer *layer, const float *levels, int64_t rows, int64_t size)
+{
+    int most = 0;
+    for (int64_t r = 0; r < rows; r++) {
+        int distinct = 1;
+        for (int64_t i = 1; i < size; i++)
+            distinct += levels[r * size + i] != levels[r * size + i - 1];
+        most = distinct > most ? distinct : most;
+    }
+    layer->levels = most;
+    layer->spread = mary_calloc((size_t)most, sizeof *layer->spread);
+    layer->thresholds = mary_calloc((size_t)most, sizeof *layer->thresholds);
+    if (layer->spread == NULL || layer->thresholds == NULL)
+        return mary_fail_memory((size_t)most * sizeof *layer->spread);
+    for (int i = 0; i < most; i++) {
+        mary_level_spread *spread = &layer->spread[i];
+        *spread = (mary_level_spread){INFINITY, -INFINITY, 0};
+        for (int64_t r = 0; r < rows; r++) {
+            float level = levels[r * size + i];
+            spread->least = fminf(spread->least, level);
+            spread->most = fmaxf(spread->most, level);
+            spread->mean += (double)level / (double)rows;
+            if (i > 0)
+                layer->thresholds[i - 1] += ((double)level + levels[r * size + i - 1]) / 2 / (double)rows;
+        }
+    }
+    return MARY_OK;
+}
+
+/* Was this initializer already counted by an earlier layer? */
+static bool counted_before(const Onnx__GraphProto *graph, size_t node, const char *codes)
+{
+    for (size_t i = 0; i < node; i++) {
+        const Onnx__NodeProto *other = graph->node[i];
+        if ((is_mary(other) || is_weighted(other)) && other->n_input > 1 && strcmp(other->input[1], codes) == 0)
+            return true;
+    }
+    return false;
+}
+
+static mary_status read_mary_layer(const layer_side *side, const Onnx__NodeProto *node, mary_compared_layer *layer)
+{
+    const Onnx__TensorProto *codes = constant_input(side, node, 1), *levels = constant_input(side, node, 2);
+    int64_t bits = 0, row_length = 0;
+    if (codes == NULL || levels == NULL)
+        return MARY_OK;
+    MARY_TRY(mary_attribute_int(node, "bits", 0, &bits));
+    MARY_TRY(mary_attribute_int(node, "row_length", 0, &row_length));
+    mary_shape code_shape, level_shape;
+    mary_type type;
+    MARY_TRY(mary_tensor_describe(codes, &type, &code_shape));
+    float *values = NULL;
+    MARY_TRY(mary_constant_floats(side->model, levels, &values, &level_shape));
+    mary_status status = MARY_OK;
+    uint64_t weights = 0;
+    if (code_shape.rank != 2 || level_shape.rank != 2 || level_shape.dims[0] < 1 || level_shape.dims[1] < 1 ||
+        level_shape.dims[1] > MARY_LEVELS || row_length < 0 ||
+        __builtin_mul_overflow((uint64_t)code_shape.dims[0], (uint64_t)row_length, &weights) ||
+        weights > INT64_MAX / 8) {
+        status = mary_fail(MARY_ERROR_INVALID, "node '%s': codes or levels have wrong shapes", mary_node_label(node));
+    } else {
+        layer->mary = true;
+        layer->bits = (int)bits;
+        layer->rows = code_shape.dims[0];
+        layer->per_row = level_shape.dims[0] > 1;
+        layer->weights = weights;
+        layer->bytes_before = weights * sizeof(float);
+        layer->bytes_after =
+            (uint64_t)mary_shape_count(&code_shape) + (uint64_t)mary_shape_count(&level_shape) * sizeof(float);
+        status = read_levels(layer, values, level_shape.dims[0], level_shape.dims[1]);
+    }
+    mary_free(values);
+    return status;
+}
+
+static mary_status add_layer(const layer_side *side, size_t position, mary_validation *validation)
+{
+    const Onnx__NodeProto *node = side->graph->node[position];
+    const Onnx__TensorProto *weight = constant_input(side, node, 1);
+    if (weight == NULL || node->n_output == 0)
+        return MARY_OK;
+    if (!mary_reserve((void **)&validation->layers, &validation->layer_capacity, validation->layer_count + 1,
+                      sizeof *validation->layers))
+        return mary_fail_memory(sizeof *validation->layers);
+    mary_compared_layer *layer = &validation->layers[validation->layer_count++];
+    *layer = (mary_compared_layer){.node = mary_strdup(mary_node_label(node)),
+                                   .op = mary_strdup(node->op_type),
+                                   .output = mary_strdup(node->output[0])};
+    if (layer->node == NULL || layer->op == NULL || layer->output == NULL)
+        return mary_fail_memory(256);
+    if (is_mary(node)) {
+        MARY_TRY(read_mary_layer(side, node, layer));
+    } else {
+        mary_shape shape;
+        mary_type type;
+        MARY_TRY(mary_tensor_describe(weight, &type, &shape));
+        layer->weights = (uint64_t)mary_shape_count(&shape);
+        layer->bytes_before = layer->bytes_after = layer->weights * mary_type_size(type);
+    }
+    layer->shared = counted_before(side->graph, position, node->input[1]);
+    return MARY_OK;
+}
+
+mary_status mary_compared_layers_list(const char *float_path, const char *path, mary_validation *validation)
+{
+    layer_side before = {0}, after = {0};
+    mary_status status = side_open(&after, path);
+    if (status == MARY_OK && float_path != NULL)
+        status = side_open(&before, float_path);
+    for (size_t i = 0; status == MARY_OK && i < after.graph->n_node; i++) {
+        const Onnx__NodeProto *node = after.graph->node[i];
+        if (is_mary(node) || is_weighted(node))
+            status = add_layer(&after, i, validation);
+    }
+    for (size_t i = 0; status == MARY_OK && i < validation->layer_count; i++) {
+        mary_compared_layer *layer = &validation->layers[i];
+        if (float_path != NULL)
+            status = read_float_layer(&before, layer);
+        else if (!layer->mary)
+            status = read_float_layer(&after, layer);
+        if (layer->shared)
+            layer->bytes_before = layer->bytes_after = 0;
+    }
+    side_close(&before);
+    side_close(&after);
+    return status;
+}
+
+/* ---- outputs of layers ---- */
+
+typedef struct observation {
+    mary_validation *validation;
+    mary_array *kept; /* [layers]: what the first model computed; data == NULL: nothing yet */
+    int64_t rows, size;
+    bool second;
+} observation;
+
+static mary_status observe(void *context, const char *node, const mary_array *value)
+{
+    observation *seen = context;
+    (void)node;
+    for (size_t i = 0; i < seen->validation->layer_count; i++) {
+        mary_compared_layer *layer = &seen->validation->layers[i];
+        mary_array *kept = &seen->kept[i];
+        if (strcmp(layer->output, value->name) != 0)
+            continue;
+        if (!seen->second) {
+            mary_free(kept->data);
+            *kept = *value;
+            kept->data = mary_alloc(value->bytes);
+            if (kept->data == NULL)
+                return mary_fail_memory(value->bytes);
+            memcpy(kept->data, value->data, value->bytes);
+            return MARY_OK;
+        }
+        if (kept->data == NULL)
+            return MARY_OK;
+        kept->name = layer->output;
+        mary_array a = *kept, b = *value;
+        if (a.rank > 0 && b.rank > 0 && a.dims[0] == seen->rows && b.dims[0] == seen->rows)
+            a.dims[0] = b.dims[0] = seen->size; /* rows that only fill a fixed batch do not count */
+        layer->measured = true;
+        return mary_similarity_add(&layer->similarity, &a, &b);
+    }
+    return MARY_OK;
+}
+
+static mary_status observe_all(const mary_compare_options *options, mary_cli_model *models, const char *const *names,
+                               observation *seen, int64_t samples)
+{
+    mary_data *data = NULL;
+    mary_array *inputs = NULL;
+    mary_data_options first = options->data;
+    if (first.first == 0 || first.first > samples)
+        first.first = samples;
+    MARY_TRY(mary_compare_open_data(&first, &models[0], &models[1], &inputs, &data));
+    mary_progress progress;
+    mary_progress_start(&progress, "comparing layers", (uint64_t)mary_data_count(data));
+    mary_status status = MARY_OK;
+    int count = (int)seen->validation->layer_count;
+    for (mary_batch batch; status == MARY_OK;) {
+        status = mary_data_next(data, &batch);
+        if (status != MARY_OK || batch.size == 0)
+            break;
+        seen->rows = batch.rows;
+        seen->size = batch.size;
+        for (int m = 0; m < 2 && status == MARY_OK; m++) {
+            seen->second = m == 1;
+            status =
+                mary_session_observe(models[m].session, batch.inputs, batch.input_count, names, count, observe, seen);
+        }
+        seen->validation->layer_samples += (uint64_t)batch.size;
+        mary_progress_update(&progress, seen->validation->layer_samples);
+    }
+    mary_progress_finish(&progress);
+    mary_data_close(&data);
+    mary_free(inputs);
+    return status;
+}
+
+mary_status mary_compared_layers_measure(const mary_compare_options *options, int64_t samples,
+                                         mary_validation *validation)
+{
+    size_t count = validation->layer_count;
+    if (count == 0 || count > INT32_MAX)
+        return MARY_OK;
+    mary_session_options unfused = options->session;
+    unfused.no_fusion = true;
+    mary_cli_model models[2] = {0};
+    const char **names = mary_calloc(count, sizeof *names);
+    observation seen = {.validation = validation, .kept = mary_calloc(count, sizeof *seen.kept)};
+    mary_status status = MARY_OK;
+    if (names == NULL || seen.kept == NULL) {
+        status = mary_fail_memory(count * sizeof *seen.kept);
+        goto done;
+    }
+    for (size_t i = 0; i < count; i++)
+        names[i] = validation->layers[i].output;
+    for (int m = 0; m < 2; m++)
+        MARY_TRY_GOTO(mary_cli_model_open(&models[m], options->paths[m], &unfused), done);
+    status = observe_all(options, models, names, &seen, samples);
+done:
+    for (size_t i = 0; i < count && seen.kept != NULL; i++)
+        mary_free(seen.kept[i].data);
+    mary_free(seen.kept);
+    mary_free(names);
+    mary_cli_model_close(&models[0]);
+    mary_cli_model_close(&models[1]);
+    return status;
+}

@@ -1,0 +1,352 @@
+/* mary_convert: clean up, choose, quantise, rewrite, report. */
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#include "convert/body.h"
+#include "convert/levels.h"
+#include "convert/passes/passes.h"
+#include "convert/rewrite.h"
+#include "onnx/names.h"
+
+/* One conversion. */
+typedef struct conversion {
+    mary_model *model;
+    mary_settings settings;
+    mary_original_names names;
+    mary_layers layers;
+    mary_payload *payloads;  /* [layers.count]; of the first layer of each weight */
+    mary_layer_report *done; /* [layers.count] */
+    mary_convert_report *report;
+    uint64_t weights, weights_done;
+} conversion;
+
+static uint64_t model_bytes(const mary_model *model)
+{
+    const Onnx__GraphProto *graph = model->proto->graph;
+    uint64_t bytes = onnx__model_proto__get_packed_size(model->proto);
+    for (size_t i = 0; i < graph->n_initializer; i++) {
+        const Onnx__TensorProto *tensor = graph->initializer[i];
+        mary_type type;
+        mary_shape shape;
+        if (tensor->has_data_location && tensor->data_location == ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL &&
+            mary_tensor_describe(tensor, &type, &shape) == MARY_OK)
+            bytes += (uint64_t)mary_shape_count(&shape) * mary_type_size(type);
+    }
+    return bytes;
+}
+
+static mary_status clean_up(conversion *c)
+{
+    const mary_convert_options *options = c->settings.options;
+    MARY_TRY(mary_pass_inputs(c->model, c->report));
+    if (!options->no_fold_constants)
+        MARY_TRY(mary_pass_fold_constants(c->model, c->report));
+    if (!options->no_remove_identity)
+        MARY_TRY(mary_pass_remove_identity(c->model, c->report));
+    if (!options->no_fold_batchnorm)
+        MARY_TRY(mary_pass_fold_batchnorm(c->model, c->report));
+    if (!options->no_deduplicate)
+        MARY_TRY(mary_pass_deduplicate(c->model, c->report));
+    if (!options->no_drop_unused)
+        MARY_TRY(mary_pass_drop_unused(c->model, c->report));
+    return MARY_OK;
+}
+
+/* The weight as a matrix of rows; MARY_ERROR_INVALID naming tensor and place when a value is not finite. */
+static mary_status read_matrix(const conversion *c, const mary_layer *layer, const Onnx__TensorProto *tensor,
+                               float **matrix)
+{
+    float *values;
+    mary_shape shape;
+    MARY_TRY(mary_constant_floats(c->model, tensor, &values, &shape));
+    int64_t count = mary_shape_count(&shape);
+    for (int64_t i = 0; i < count; i++) {
+        if (!isfinite(values[i])) {
+            mary_status status =
+                mary_fail(MARY_ERROR_INVALID, "tensor '%s' (weight of node '%s') has the value %g at position %" PRId64,
+                          layer->weight, layer->name, (double)values[i], i);
+            mary_free(values);
+            return status;
+        }
+    }
+    *matrix = values;
+    if (layer->layout.as_stored)
+        return MARY_OK;
+    *matrix = mary_alloc((size_t)count * sizeof **matrix);
+    if (*matrix == NULL) {
+        mary_free(values);
+        return mary_fail_memory((size_t)count * sizeof **matrix);
+    }
+    mary_layout_to_rows(&layer->layout, values, *matrix);
+    mary_free(values);
+    return MARY_OK;
+}
+
+static void advance(conversion *c, uint64_t weights)
+{
+    const mary_convert_options *options = c->settings.options;
+    c->weights_done += weights;
+    if (options->progress != NULL)
+        options->progress(options->progress_context, c->weights_done, c->weights);
+}
+
+/* Levels, codes and initializers of a weight that no earlier layer had. */
+static mary_status quantize_first(conversion *c, mary_graph_index *index, size_t position)
+{
+    mary_layer *layer = &c->layers.items[position];
+    mary_layer_report *done = &c->done[position];
+    mary_quantized quantized = {0};
+    float *matrix = NULL;
+    mary_status status = MARY_OK;
+    const Onnx__GraphProto *graph = c->model->proto->graph;
+    const Onnx__TensorProto *tensor = graph->initializer[mary_graph_initializer(index, layer->weight)];
+    MARY_TRY_GOTO(read_matrix(c, layer, tensor, &matrix), done);
+    MARY_TRY_GOTO(mary_layer_quantize(layer, matrix, c->settings.threads, c->settings.options->seed, &quantized), done);
+    if (layer->reason != NULL)
+        goto done;
+    MARY_TRY_GOTO(mary_payload_add(c->model, index, layer, &quantized, &c->payloads[position]), done);
+    done->levels = quantized.levels;
+    done->bits = quantized.bits;
+    done->shared = quantized.shared;
+    done->method = layer->settings.method->name;
+    done->sqnr = mary_quantized_sqnr(&quantized);
+    done->bytes_after = mary_quantized_code_bytes(quantized.rows, quantized.row_length, quantized.bits) +
+                        mary_quantized_level_bytes(quantized.rows, quantized.bits, quantized.shared, layer->type);
+done:
+    mary_free(matrix);
+    mary_quantized_free(&quantized);
+    return status;
+}
+
+static mary_status quantize_layers(conversion *c)
+{
+    mary_graph_index *index = NULL;
+    mary_status status = MARY_OK;
+    c->payloads = mary_calloc(c->layers.count + 1, sizeof *c->payloads);
+    c->done = mary_calloc(c->layers.count + 1, sizeof *c->done);
+    if (c->payloads == NULL || c->done == NULL)
+        return mary_fail_memory(c->layers.count * sizeof *c->done);
+    MARY_TRY(mary_graph_index_create(c->model->proto->graph, &index));
+    for (size_t i = 0; i < c->layers.count; i++) {
+        const mary_layer *layer = &c->layers.items[i];
+        if (layer->reason == NULL && layer->same_as == i)
+            c->weights += (uint64_t)(layer->layout.rows * layer->layout.row_length);
+    }
+    advance(c, 0);
+    for (size_t i = 0; i < c->layers.count; i++) {
+        mary_layer *layer = &c->layers.items[i];
+        mary_layer_report *done = &c->done[i];
+        const mary_layer *first = &c->layers.items[layer->same_as];
+        if (layer->layout.rows > 0) {
+            done->rows = layer->layout.rows;
+            done->row_length = layer->layout.row_length;
+            done->weights = done->rows * done->row_length;
+            done->bytes_before = done->bytes_after = done->weights * (int64_t)mary_type_size(layer->type);
+        }
+        if (layer->reason == NULL && layer->same_as == i) {
+            MARY_TRY_GOTO(quantize_first(c, index, i), done);
+            advance(c, (uint64_t)done->weights);
+        } else if (layer->reason == NULL) {
+            *done = c->done[layer->same_as];
+            done->repeated = true;
+            if (first->reason != NULL)
+                MARY_TRY_GOTO(mary_layer_say(&layer->reason, "%s", first->reason), done);
+        }
+        done->name = layer->name;
+        done->op_type = mary_layer_op(layer->kind);
+        done->weight = layer->weight;
+    }
+done:
+    mary_graph_index_free(&index);
+    return status;
+}
+
+/* Rewrites the nodes, then drops the float weights that nothing uses any more. */
+static mary_status rewrite_layers(conversion *c)
+{
+    Onnx__GraphProto *graph = c->model->proto->graph;
+    mary_graph_index *index = NULL;
+    mary_names coded = {0};
+    mary_status status = MARY_OK;
+    for (size_t i = 0; i < c->layers.count; i++) {
+        mary_layer *layer = &c->layers.items[i];
+        if (layer->reason != NULL)
+            continue;
+        MARY_TRY_GOTO(mary_layer_rewrite(layer, &c->payloads[layer->same_as], c->done[i].bits), done);
+        MARY_TRY_GOTO(mary_names_put(&coded, layer->weight, i), done);
+    }
+    MARY_TRY_GOTO(mary_graph_index_create(graph, &index), done);
+    for (size_t i = graph->n_initializer; i-- > 0;) {
+        size_t layer;
+        if (!mary_names_get(&coded, graph->initializer[i]->name, &layer))
+            continue;
+        if (mary_graph_use_count(index, graph->initializer[i]->name) > 0) {
+            MARY_TRY_GOTO(
+                mary_layer_say(&c->layers.items[layer].note, "the float weight stays, too: something else uses it"),
+                done);
+            c->done[layer].bytes_after += c->done[layer].bytes_before;
+        } else if (!mary_graph_is_input(index, graph->initializer[i]->name)) {
+            mary_graph_remove_initializer(graph, i);
+        }
+    }
+done:
+    mary_names_free(&coded);
+    mary_graph_index_free(&index);
+    return status;
+}
+
+static bool kind_used(const conversion *c, mary_layer_kind kind)
+{
+    for (size_t i = 0; i < c->layers.count; i++) {
+        if (c->layers.items[i].kind == kind && c->layers.items[i].reason == NULL)
+            return true;
+    }
+    return false;
+}
+
+/* Opset import, IR version, function bodies: what the rewritten nodes need. */
+static mary_status declare(conversion *c)
+{
+    Onnx__ModelProto *proto = c->model->proto;
+    bool any = false;
+    for (int kind = MARY_LAYER_CONV; kind <= MARY_LAYER_MATMUL; kind++)
+        any = any || kind_used(c, (mary_layer_kind)kind);
+    if (!any)
+        return MARY_OK;
+    if (mary_model_opset(c->model, MARY_DOMAIN) == 0)
+        MARY_TRY(mary_model_set_opset(c->model, MARY_DOMAIN, 1));
+    int64_t ir_version = c->settings.options->no_functions ? 4 : 8;
+    if (proto->ir_version < ir_version) { /* below 4, initializers would have to be inputs */
+        proto->has_ir_version = true;
+        proto->ir_version = ir_version;
+    }
+    if (c->settings.options->no_functions)
+        return MARY_OK;
+    mary_status status = mary_model_upgrade(c->model, MARY_BODY_OPSET);
+    if (status != MARY_OK)
+        return mary_fail_context(status, "function bodies need opset %d (leave them out with --no-functions)",
+                                 MARY_BODY_OPSET);
+    for (int kind = MARY_LAYER_CONV; kind <= MARY_LAYER_MATMUL; kind++) {
+        if (kind_used(c, (mary_layer_kind)kind))
+            MARY_TRY(mary_body_add(c->model, (mary_layer_kind)kind));
+    }
+    return MARY_OK;
+}
+
+/* Layers inside subgraphs and local functions stay as they are; say so. */
+static mary_status list_untouched(const conversion *c)
+{
+    const Onnx__GraphProto *graph = c->model->proto->graph;
+    for (size_t i = 0; i < graph->n_node; i++) {
+        const Onnx__NodeProto *node = graph->node[i];
+        for (size_t a = 0; a < node->n_attribute; a++) {
+            if (node->attribute[a]->g != NULL)
+                MARY_TRY(mary_convert_report_warn(c->report, "node '%s': the body '%s' of %s is left as it is",
+                                                  mary_original_name(&c->names, node), node->attribute[a]->name,
+                                                  node->op_type));
+        }
+    }
+    for (size_t i = 0; i < c->model->proto->n_functions; i++) {
+        const Onnx__FunctionProto *function = c->model->proto->functions[i];
+        if (function->domain == NULL || strcmp(function->domain, MARY_DOMAIN) != 0)
+            MARY_TRY(
+                mary_convert_report_warn(c->report, "the body of the function '%s' is left as it is", function->name));
+    }
+    return MARY_OK;
+}
+
+static mary_status fill_report(conversion *c)
+{
+    const Onnx__GraphProto *graph = c->model->proto->graph;
+    size_t already = 0;
+    for (size_t i = 0; i < c->layers.count; i++) {
+        c->done[i].note = c->layers.items[i].reason != NULL ? c->layers.items[i].reason : c->layers.items[i].note;
+        MARY_TRY(mary_convert_report_add(c->report, &c->done[i]));
+    }
+    for (size_t i = 0; i < graph->n_node; i++)
+        already += mary_layer_kind_of_mary(graph->node[i]) != MARY_LAYER_NONE;
+    for (size_t i = 0; i < c->layers.count; i++)
+        already -= c->layers.items[i].reason == NULL;
+    if (already > 0)
+        MARY_TRY(
+            mary_convert_report_warn(c->report, "%zu layers were quantised already and stay as they are", already));
+    MARY_TRY(list_untouched(c));
+    mary_convert_report_sum(c->report);
+    return MARY_OK;
+}
+
+static void conversion_free(conversion *c)
+{
+    for (size_t i = 0; c->payloads != NULL && i < c->layers.count; i++)
+        mary_payload_free(&c->payloads[i]);
+    mary_free(c->payloads);
+    mary_free(c->done);
+    mary_layers_free(&c->layers);
+    mary_original_names_free(&c->names);
+    mary_settings_free(&c->settings);
+    mary_convert_report_free(&c->report);
+}
+
+static bool is_made_here(const Onnx__GraphProto *graph, const char *value)
+{
+    for (size_t i = 0; i < graph->n_node; i++) {
+        const Onnx__NodeProto *node = graph->node[i];
+        if (node->domain != NULL && strcmp(node->domain, MARY_DOMAIN) == 0 && strcmp(node->output[0], value) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Other tools cannot infer shapes through a domain that they do not know, so what the rewritten nodes make is declared.
+ * A model that cannot be inferred is none the worse for it. */
+static mary_status declare_shapes(mary_model *model)
+{
+    Onnx__GraphProto *graph = model->proto->graph;
+    size_t before = graph->n_value_info;
+    mary_status status = mary_model_infer_shapes(model);
+    for (size_t i = graph->n_value_info; i-- > before;) {
+        if (status != MARY_OK || !is_made_here(graph, graph->value_info[i]->name))
+            mary_graph_remove_value_info(graph, i);
+    }
+    return status == MARY_ERROR_INTERNAL ? status : MARY_OK;
+}
+
+mary_status mary_convert(mary_model *model, const mary_convert_options *options, mary_convert_report **report)
+{
+    conversion c = {.model = model};
+    mary_status status = MARY_OK;
+    if (report != NULL)
+        *report = NULL;
+    MARY_TRY_GOTO(mary_settings_create(options, &c.settings), done);
+    MARY_TRY_GOTO(mary_convert_report_create(&c.report), done);
+    MARY_TRY_GOTO(mary_original_names_take(model, &c.settings, &c.names), done);
+    c.report->totals.file_before = model_bytes(model);
+    MARY_TRY_GOTO(clean_up(&c), done);
+    MARY_TRY_GOTO(mary_layers_choose(model, &c.settings, &c.names, &c.layers), done);
+    MARY_TRY_GOTO(quantize_layers(&c), done);
+    MARY_TRY_GOTO(rewrite_layers(&c), done);
+    MARY_TRY_GOTO(declare(&c), done);
+    MARY_TRY_GOTO(declare_shapes(model), done);
+    MARY_TRY_GOTO(fill_report(&c), done);
+    c.report->totals.file_after = model_bytes(model);
+    if (c.report->totals.file_after >= c.report->totals.file_before)
+        MARY_TRY_GOTO(mary_convert_report_warn(c.report, "the file did not become smaller: function bodies and levels "
+                                                         "need more than the codes save"),
+                      done);
+    if (report != NULL) {
+        *report = c.report;
+        c.report = NULL;
+    }
+done:
+    conversion_free(&c);
+    return status;
+}
+
+const char *mary_convert_method(size_t index, const char **summary)
+{
+    const mary_quantize_method *method = mary_quantize_method_at(index);
+    if (summary != NULL)
+        *summary = method == NULL ? NULL : method->summary;
+    return method == NULL ? NULL : method->name;
+}

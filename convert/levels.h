@@ -1,0 +1,13 @@
+/* Levels and codes for one layer: which of the ways of coding it pays. */
+#ifndef MARY_CONVERT_LEVELS_H
+#define MARY_CONVERT_LEVELS_H
+
+#include "convert/choose.h"
+#include "convert/quantize/tensor.h"
+
+/* Quantises `matrix` ([rows, row_length], finite) as the layer's settings ask. When no coding pays, layer->reason says
+ * so and `quantized` is left empty; when it is done another way than asked, layer->note says how. */
+mary_status mary_layer_quantize(mary_layer *layer, const float *matrix, int threads, uint64_t seed,
+                                mary_quantized *quantized);
+
+#endif

@@ -1,0 +1,27 @@
+/* The table of methods: adding one is a file in this directory and a line here. */
+#include "convert/quantize/method.h"
+
+#include <string.h>
+
+static const mary_quantize_method methods[] = {
+    {"magnitude", "exact k-means in which large weights count more: best where levels are few",
+     mary_quantize_magnitude},
+    {"kmeans", "exact one-dimensional k-means: least squared error of all sets of M levels", mary_quantize_kmeans},
+    {"uniform", "M equally spaced levels from the smallest to the largest weight", mary_quantize_uniform},
+};
+
+const mary_quantize_method *mary_quantize_method_at(size_t index)
+{
+    return index < sizeof methods / sizeof methods[0] ? &methods[index] : NULL;
+}
+
+const mary_quantize_method *mary_quantize_method_find(const char *name)
+{
+    if (name == NULL)
+        return &methods[0];
+    for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++) {
+        if (strcmp(methods[i].name, name) == 0)
+            return &methods[i];
+    }
+    return NULL;
+}

@@ -1,0 +1,35 @@
+/* Methods of choosing levels. One file a method in this directory, one line in method.c. */
+#ifndef MARY_CONVERT_QUANTIZE_METHOD_H
+#define MARY_CONVERT_QUANTIZE_METHOD_H
+
+#include "onnx/memory.h"
+#include "onnx/status.h"
+
+/* The weights that one set of levels stands for: a row, or a whole tensor. */
+typedef struct mary_quantize_input {
+    const float *values; /* [count], finite */
+    const float *
+        importance; /* [count], non-negative and finite; NULL: all equal. A weight's squared error counts this often. */
+    int64_t count;  /* >= 1 */
+    uint64_t seed;  /* for methods that draw numbers; the same seed gives the same levels on any number of threads */
+} mary_quantize_input;
+
+typedef struct mary_quantize_method {
+    const char *name;    /* as the command line and the JSON config spell it */
+    const char *summary; /* one line for --help and reports */
+    /* Writes `count` ascending levels (2..256); a method that needs fewer repeats the last one. Re-entrant: rows are
+     * done in parallel. */
+    mary_status (*choose)(const mary_quantize_input *input, int count, double *levels);
+} mary_quantize_method;
+
+/* NULL: no such method. A NULL name is the default. */
+const mary_quantize_method *mary_quantize_method_find(const char *name);
+/* Walks the table; NULL past the end. */
+const mary_quantize_method *mary_quantize_method_at(size_t index);
+
+/* ---- the methods; each is documented in its file ---- */
+mary_status mary_quantize_kmeans(const mary_quantize_input *input, int count, double *levels);
+mary_status mary_quantize_magnitude(const mary_quantize_input *input, int count, double *levels);
+mary_status mary_quantize_uniform(const mary_quantize_input *input, int count, double *levels);
+
+#endif

@@ -1,0 +1,39 @@
+/* One tensor of weights to levels and codes, whatever the method. */
+#ifndef MARY_CONVERT_QUANTIZE_TENSOR_H
+#define MARY_CONVERT_QUANTIZE_TENSOR_H
+
+#include "convert/quantize/method.h"
+#include "onnx/tensor.h"
+
+typedef struct mary_quantize_request {
+    const float *weights;     /* [rows, row_length], finite */
+    const float *importance;  /* the same shape, non-negative; NULL: all equal */
+    int64_t rows, row_length; /* both >= 1 */
+    const mary_quantize_method *method;
+    int levels;     /* M, 2..256 */
+    bool shared;    /* one set of levels for all rows */
+    mary_type type; /* float16, bfloat16, float or double: levels are rounded to it */
+    int threads;    /* >= 1; the result does not depend on it */
+    uint64_t seed;
+} mary_quantize_request;
+
+typedef struct mary_quantized {
+    int64_t rows, row_length;
+    int levels, bits; /* entries M..2^bits-1 of a row of levels repeat the last level */
+    bool shared;
+    uint8_t *codes;   /* packed, [rows, mary_codes_row_bytes(row_length, bits)] */
+    float *values;    /* levels, [rows or 1, 2^bits], ascending */
+    double energy;    /* sum of squared weights */
+    double error;     /* sum of squared differences, unweighted */
+    double row_error; /* mean over rows of error / energy: sees rows of small weights, but not dead ones */
+} mary_quantized;
+
+mary_status mary_quantize_tensor(const mary_quantize_request *request, mary_quantized *quantized);
+void mary_quantized_free(mary_quantized *quantized);
+/* Signal to quantisation noise in dB; infinite when there is no error. */
+double mary_quantized_sqnr(const mary_quantized *quantized);
+/* Bytes of codes and of levels when these are stored as `type`. */
+int64_t mary_quantized_code_bytes(int64_t rows, int64_t row_length, int bits);
+int64_t mary_quantized_level_bytes(int64_t rows, int bits, bool shared, mary_type type);
+
+#endif

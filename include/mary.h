@@ -1,0 +1,227 @@
+/* mary: M-ary quantisation of ONNX models. The one public header of libmary.
+ *
+ * Handles are opaque. Every function that can fail returns a mary_status; the text that explains the last
+ * failure of the calling thread is mary_error_message(). Nothing here prints, exits or keeps global state.
+ */
+#ifndef MARY_H
+#define MARY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define MARY_API __attribute__((visibility("default")))
+#else
+#define MARY_API
+#endif
+
+/* Status codes are the exit statuses of the `mary` command, too. */
+typedef enum mary_status {
+    MARY_OK = 0,
+    MARY_ERROR_INTERNAL = 1,    /* a defect of mary, or memory ran out */
+    MARY_ERROR_USAGE = 2,       /* the caller's arguments are wrong */
+    MARY_ERROR_INVALID = 3,     /* an input file or value is unreadable or breaks the ONNX rules */
+    MARY_ERROR_UNSUPPORTED = 4, /* valid, but not something mary can run or convert */
+    MARY_ERROR_BUDGET = 5,      /* the accuracy budget (--max-drop) was missed */
+    MARY_ERROR_WRITE = 6        /* an output could not be written */
+} mary_status;
+
+/* One line about the last failure in this thread; "" when there was none. Valid until the next failure here. */
+MARY_API const char *mary_error_message(void);
+
+/* "1.2.3" */
+MARY_API const char *mary_version(void);
+
+/* Element types; the numbers are those of ONNX's TensorProto.DataType. */
+typedef enum mary_type {
+    MARY_UNDEFINED = 0,
+    MARY_FLOAT = 1,
+    MARY_UINT8 = 2,
+    MARY_INT8 = 3,
+    MARY_UINT16 = 4,
+    MARY_INT16 = 5,
+    MARY_INT32 = 6,
+    MARY_INT64 = 7,
+    MARY_STRING = 8,
+    MARY_BOOL = 9,
+    MARY_FLOAT16 = 10,
+    MARY_DOUBLE = 11,
+    MARY_UINT32 = 12,
+    MARY_UINT64 = 13,
+    MARY_BFLOAT16 = 16
+} mary_type;
+
+/* Bytes per element; 0 for a type that has no fixed size here (string, undefined, unknown). */
+MARY_API size_t mary_type_size(mary_type type);
+/* "float", "uint8", ...; "unknown" for anything else. */
+MARY_API const char *mary_type_name(mary_type type);
+
+#define MARY_MAX_RANK 8
+
+/* A dense row-major array that the caller sees: `dims[0..rank-1]`, innermost last. rank 0 is a scalar. */
+typedef struct mary_array {
+    const char *name; /* the graph input or output that it belongs to */
+    mary_type type;
+    int rank;
+    int64_t dims[MARY_MAX_RANK]; /* in descriptions of a session's inputs: -1 for a dimension that is symbolic */
+    void *data;
+    size_t bytes;
+} mary_array;
+
+/* ---- models ---- */
+
+typedef struct mary_model mary_model;
+
+/* Reads and checks an ONNX file. *model is set to NULL on failure. */
+MARY_API mary_status mary_model_load(const char *path, mary_model **model);
+/* The same from memory; `bytes` is not needed after the call. External data is refused. */
+MARY_API mary_status mary_model_load_memory(const void *bytes, size_t size, mary_model **model);
+/* Writes atomically: a temporary file beside `path`, then rename. Over 2 GiB the weights go to "<path>.data". */
+MARY_API mary_status mary_model_save(const mary_model *model, const char *path);
+/* Adds type and shape of every value that can be told, and that the model does not declare yet, to its value_info.
+ * Dimensions that follow a symbolic one keep its name; what depends on data, or comes out of operators that mary does
+ * not know, is left out. */
+MARY_API mary_status mary_model_infer_shapes(mary_model *model);
+/* Frees *model and clears it; a NULL *model is fine. */
+MARY_API void mary_model_free(mary_model **model);
+
+/* ---- converting ---- */
+
+/* Which weights share levels. */
+typedef enum mary_granularity {
+    MARY_GRANULARITY_AUTO =
+        0, /* every row (output channel) its own, unless shared ones cost fewer bytes for the same error */
+    MARY_GRANULARITY_CHANNEL,
+    MARY_GRANULARITY_TENSOR
+} mary_granularity;
+
+#define MARY_SAME_LEVELS (-1)
+
+/* `done` of `total` weights have their levels. Called from the converting thread. */
+typedef void mary_convert_progress(void *context, uint64_t done, uint64_t total);
+
+/* Zeroed is the default everywhere. Lists may be NULL when their count is 0. Node names are those of the model as it
+ * was given; a node without a name goes by "OpType -> first output". */
+typedef struct mary_convert_options {
+    int levels;            /* M, 2..256; 0: 16 */
+    int first_last_levels; /* M of layers with no quantisable layer before, or none after them; 0: 256;
+                            * MARY_SAME_LEVELS: like the others */
+    const char *method;    /* NULL: "magnitude"; see mary_convert_method */
+    mary_granularity granularity;
+    const char *const *include; /* globs of node names; when there are any, only these are quantised */
+    int include_count;
+    const char *const *exclude; /* globs of node names that stay float; a glob that matches nothing is an error */
+    int exclude_count;
+    const char *const *op_types; /* of "Conv", "ConvTranspose", "Gemm", "MatMul"; none: all of them */
+    int op_type_count;
+    const char
+        *config; /* path of a JSON file with settings per layer (docs/operators.md, "Settings per layer"); NULL: none */
+    bool no_functions; /* leave out the function bodies: smaller, but only mary (or its plugin) runs the file */
+    bool no_fold_constants, no_fold_batchnorm, no_remove_identity, no_deduplicate, no_drop_unused;
+    int threads;                     /* 0: one per processor; the result does not depend on it */
+    uint64_t seed;                   /* for methods that draw numbers */
+    mary_convert_progress *progress; /* may be NULL */
+    void *progress_context;
+} mary_convert_options;
+
+/* What became of one layer. Strings live as long as the report. */
+typedef struct mary_layer_report {
+    const char *name; /* of the node, in the model as it was given */
+    const char *op_type;
+    const char *weight;                /* name of the weight tensor; "" when it is not a constant */
+    const char *method;                /* "" when not quantised */
+    const char *note;                  /* why it was skipped, or what was done other than asked; "" */
+    int levels, bits;                  /* 0 when not quantised */
+    bool shared;                       /* one set of levels for all rows */
+    bool repeated;                     /* the weight is another layer's, counted there */
+    int64_t rows, row_length;          /* of the weight matrix; 0 when unknown */
+    int64_t weights;                   /* rows * row_length */
+    int64_t bytes_before, bytes_after; /* of the weights; codes and levels */
+    double sqnr;                       /* dB; infinite without error; 0 when not quantised */
+} mary_layer_report;
+
+typedef struct mary_convert_totals {
+    uint64_t file_before, file_after;    /* bytes of the serialised models, external data included */
+    uint64_t weights, weights_quantised; /* of the layers in the report, repeated ones once */
+    uint64_t bytes_before, bytes_after;  /* of these */
+    double bits_per_weight;              /* 8 * bytes_after / weights, float layers included; 0 without weights */
+} mary_convert_totals;
+
+typedef struct mary_convert_report mary_convert_report;
+
+/* Converts in place. On failure the model may be half converted: it is good for mary_model_free only. A layer that
+ * cannot be quantised stays float and says so in the report. `options` and `report` may be NULL; *report is the
+ * caller's to free, and NULL on failure. */
+MARY_API mary_status mary_convert(mary_model *model, const mary_convert_options *options, mary_convert_report **report);
+MARY_API void mary_convert_report_free(mary_convert_report **report);
+MARY_API size_t mary_convert_layer_count(const mary_convert_report *report);
+/* In the order of the graph; NULL past the end. */
+MARY_API const mary_layer_report *mary_convert_layer(const mary_convert_report *report, size_t index);
+MARY_API const mary_convert_totals *mary_convert_totals_of(const mary_convert_report *report);
+/* Things worth knowing, one line each; NULL past the end. */
+MARY_API const char *mary_convert_warning(const mary_convert_report *report, size_t index);
+/* Name and one-line description of the methods of choosing levels; NULL past the end. */
+MARY_API const char *mary_convert_method(size_t index, const char **summary);
+
+/* Back to a plain float model: the operators of ai.mary become the standard ones with decoded weights, exactly the
+ * values that they stood for; their function bodies are removed. Other nodes stay as they are. */
+MARY_API mary_status mary_dequantize(mary_model *model);
+
+/* ---- sessions ---- */
+
+typedef struct mary_session mary_session;
+
+typedef struct mary_session_options {
+    int threads;     /* 0: one per processor that this process may use */
+    const char *cpu; /* NULL: the best of this machine, or $MARY_CPU; else "scalar", "avx2", "avx512" */
+    bool no_fusion;  /* run every node by itself, in the layout that ONNX prescribes */
+    bool profile;    /* collect the time of every node; see mary_session_profile */
+} mary_session_options;
+
+/* Prepares a model for running. Takes over *model and clears it, on failure too, so that weights can be
+ * dropped as soon as they are packed. `options` may be NULL. */
+MARY_API mary_status mary_session_create(mary_model **model, const mary_session_options *options,
+                                         mary_session **session);
+MARY_API void mary_session_free(mary_session **session);
+
+MARY_API int mary_session_input_count(const mary_session *session);
+MARY_API int mary_session_output_count(const mary_session *session);
+/* Describes input or output `index`: name, type, rank and dims (-1: symbolic; rank -1: unknown); data is NULL. */
+MARY_API mary_status mary_session_input(const mary_session *session, int index, mary_array *description);
+MARY_API mary_status mary_session_output(const mary_session *session, int index, mary_array *description);
+
+/* Runs the graph once. `inputs` holds `input_count` arrays, found by name, in any order. On success
+ * outputs[0..output_count-1] (in the session's order) hold arrays whose data the caller frees with
+ * mary_array_free. Any number of threads may run the same session at the same time. */
+MARY_API mary_status mary_session_run(mary_session *session, const mary_array *inputs, int input_count,
+                                      mary_array *outputs, int output_count);
+MARY_API void mary_array_free(mary_array *array);
+
+typedef struct mary_profile_row {
+    const char *node;    /* name of the node */
+    const char *op_type; /* with what was fused into it: "Conv+Add+Relu" */
+    const char *kernel;  /* which kernel ran, "" when there is only one */
+    uint64_t calls;
+    double seconds; /* summed over the calls */
+} mary_profile_row;
+
+/* Rows in execution order; *rows belongs to the session and lives until it is freed or asked again. */
+MARY_API mary_status mary_session_profile(mary_session *session, const mary_profile_row **rows, int *count);
+
+/* Called for every node output that a run computes, in execution order; the array is valid during the call. */
+typedef mary_status mary_observer(void *context, const char *node, const mary_array *value);
+/* Runs like mary_session_run, outputs not returned. Only values named in `names` are reported (NULL: all).
+ * The session must have been created with no_fusion, else fused values are silently absent: that is refused. */
+MARY_API mary_status mary_session_observe(mary_session *session, const mary_array *inputs, int input_count,
+                                          const char *const *names, int name_count, mary_observer *observer,
+                                          void *context);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

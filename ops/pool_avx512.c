@@ -1,0 +1,3 @@
+/* Pooling for AVX-512. */
+#define POOL_NAME mary_pool_avx512
+#include "ops/pool_template.h"
