@@ -12,9 +12,9 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
-enum { FUZZ_MOST_BYTES = 32 << 20 };
+enum { FUZZ_MOST_BYTES = 1 << 20 };
 
-/* A small file may rightly ask for much memory (Expand, Tile, Range): a single allocation above 32 MB fails, as it
+/* A small file may rightly ask for much memory (Expand, Tile, Range): a single allocation above 1 MB fails, as it
  * would on a small machine, and has to come back as a status. */
 static inline void fuzz_begin(void)
 {
