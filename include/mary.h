@@ -178,7 +178,8 @@ typedef struct mary_session mary_session;
 
 typedef struct mary_session_options {
     int threads;     /* 0: one per processor that this process may use */
-    const char *cpu; /* NULL: the best of this machine, or $MARY_CPU; else "scalar", "avx2", "avx512" */
+    const char *cpu; /* NULL: the best of this machine, or $MARY_CPU; else "scalar", "avx2", "avxvnni",
+                      * "avx512", "avx512vnni", "neon" */
     bool no_fusion;  /* run every node by itself, in the layout that ONNX prescribes */
     bool profile;    /* collect the time of every node; see mary_session_profile */
 } mary_session_options;
