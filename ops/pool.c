@@ -262,7 +262,7 @@ static void global_task(void *context, int64_t begin, int64_t end, int thread)
 
 static mary_pool_function *function_for(mary_cpu cpu)
 {
-    switch (cpu) {
+    switch (mary_cpu_base(cpu)) {
 #if defined(__x86_64__)
     case MARY_CPU_AVX512:
         return mary_pool_avx512;
