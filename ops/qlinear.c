@@ -23,7 +23,7 @@ const mary_qlinear_kernels *mary_qlinear_kernels_for(mary_cpu cpu)
 mary_table_function *mary_table_function_for(mary_cpu cpu)
 {
 #if defined(__x86_64__)
-    if (cpu >= MARY_CPU_AVX512 && __builtin_cpu_supports("avx512vbmi"))
+    if (cpu >= MARY_CPU_AVX512 && mary_cpu_has_vbmi())
         return mary_table_vbmi;
 #endif
     return mary_qlinear_kernels_for(cpu)->table;
