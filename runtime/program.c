@@ -187,8 +187,8 @@ static mary_status add_nodes(mary_program *program)
     return MARY_OK;
 }
 
-/* Marks nodes as removed whose outputs nobody uses, last to first. */
-static void remove_unused(mary_program *program)
+/* Last to first. */
+void mary_program_remove_unused(mary_program *program)
 {
     for (size_t n = program->node_count; n-- > 0;) {
         mary_program_node *node = &program->nodes[n];
@@ -304,11 +304,14 @@ static mary_status build(mary_program *program, bool fuse, const mary_parallel *
     MARY_TRY(add_nodes(program));
     MARY_TRY(add_outputs(program));
     MARY_TRY(check_ports(program));
-    remove_unused(program);
+    mary_program_remove_unused(program);
     MARY_TRY(mary_program_fold(program, parallel));
-    remove_unused(program);
-    if (fuse)
+    mary_program_remove_unused(program);
+    if (fuse) {
+        MARY_TRY(mary_program_integer(program));
+        MARY_TRY(mary_program_shuffle(program));
         MARY_TRY(mary_program_fuse(program));
+    }
     return pack_all(program);
 }
 
