@@ -1,6 +1,7 @@
 /* mary convert: a float model in, an M-ary model out. */
 #include <string.h>
 
+#include "cli/calibration.h"
 #include "cli/convert_report.h"
 #include "cli/model.h"
 #include "cli/verbs.h"
@@ -16,6 +17,7 @@ typedef struct arguments {
     const char *input, *output, *report;
     mary_convert_options convert;
     list include, exclude, op_types;
+    mary_data_options calibration;
     bool quiet;
     mary_progress progress;
 } arguments;
@@ -152,6 +154,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     switch (key) {
     case ARGP_KEY_INIT:
         mary_cli_parse_begin(state);
+        state->child_inputs[0] = &given->calibration;
         return 0;
     case KEY_NO_FUNCTIONS:
         given->convert.no_functions = true;
@@ -201,6 +204,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     }
 }
 
+static const struct argp_child children[] = {{&mary_data_calibration_argp, 0, NULL, 0}, {0}};
 static const struct argp argp = {
     .options = options,
     .parser = parse,
@@ -209,6 +213,7 @@ static const struct argp argp = {
            "possible, and write an ONNX file that is smaller by as much."
            "\vThe layers that stay float, and why, are in the table. A glob that matches no node is an error.\n"
            "Example: mary convert resnet50.onnx resnet50-m4.onnx --levels 4 --nodes-to-exclude '*downsample*'",
+    .children = children,
 };
 
 static void show_progress(void *context, uint64_t done, uint64_t total)
@@ -223,10 +228,18 @@ static mary_status convert(arguments *given)
 {
     mary_model *model = NULL;
     mary_convert_report *report = NULL;
+    mary_cli_calibration calibration = {0};
     uint64_t before = 0, after = 0;
     mary_status status = mary_model_load(given->input, &model);
     if (status != MARY_OK)
         return status;
+    if (given->calibration.source_count > 0) {
+        MARY_TRY_GOTO(mary_cli_calibration_open(&calibration, &given->calibration, model), done);
+        given->convert.calibration = &calibration.callback;
+        if (mary_data_unscaled(calibration.data))
+            mary_cli_warn("mary convert",
+                          "8-bit calibration data goes into the model unscaled: is --scale 1/255 missing?");
+    }
     MARY_TRY_GOTO(mary_cli_model_bytes(model, given->input, &before), done);
     if (!given->quiet) {
         given->convert.progress = show_progress;
@@ -247,6 +260,7 @@ static mary_status convert(arguments *given)
     if (!given->quiet)
         status = mary_convert_report_print(report, given->input, given->output, before, after);
 done:
+    mary_cli_calibration_close(&calibration);
     mary_convert_report_free(&report);
     mary_model_free(&model);
     return status;
@@ -255,6 +269,9 @@ done:
 int mary_cli_convert(int argc, char **argv)
 {
     arguments given = {0};
+    mary_data_options_default(&given.calibration);
+    given.calibration.first = MARY_CALIBRATION_SAMPLES;
+    given.calibration.training = true;
     mary_status status = mary_cli_parse(&argp, argc, argv, &given);
     if (status != MARY_OK)
         return status;

@@ -102,6 +102,15 @@ typedef enum mary_granularity {
 
 #define MARY_SAME_LEVELS (-1)
 
+/* Sample inputs, for what is measured by running the float model. Every call gives the inputs of one run: a sample, or
+ * a batch of them. A pass asks for 0, 1, ..., count - 1 in this order, and the next pass starts at 0 again. The arrays
+ * belong to the callback and are valid until the next call. */
+typedef struct mary_calibration {
+    void *context;
+    int64_t count; /* runs in a pass, >= 1 */
+    mary_status (*sample)(void *context, int64_t index, const mary_array **inputs, int *input_count);
+} mary_calibration;
+
 /* `done` of `total` weights have their levels. Called from the converting thread. */
 typedef void mary_convert_progress(void *context, uint64_t done, uint64_t total);
 
@@ -121,6 +130,7 @@ typedef struct mary_convert_options {
     int op_type_count;
     const char
         *config; /* path of a JSON file with settings per layer (docs/operators.md, "Settings per layer"); NULL: none */
+    const mary_calibration *calibration; /* NULL: none; a method that measures is then MARY_ERROR_USAGE */
     bool no_functions; /* leave out the function bodies: smaller, but only mary (or its plugin) runs the file */
     bool no_fold_constants, no_fold_batchnorm, no_remove_identity, no_deduplicate, no_drop_unused;
     int threads;                     /* 0: one per processor; the result does not depend on it */
@@ -178,7 +188,8 @@ typedef struct mary_session mary_session;
 
 typedef struct mary_session_options {
     int threads;     /* 0: one per processor that this process may use */
-    const char *cpu; /* NULL: the best of this machine, or $MARY_CPU; else "scalar", "avx2", "avx512" */
+    const char *cpu; /* NULL: the best of this machine, or $MARY_CPU; else "scalar", "avx2", "avxvnni",
+                      * "avx512", "avx512vnni", "neon" */
     bool no_fusion;  /* run every node by itself, in the layout that ONNX prescribes */
     bool profile;    /* collect the time of every node; see mary_session_profile */
 } mary_session_options;

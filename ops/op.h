@@ -123,6 +123,9 @@ struct mary_op {
         0                                                                                                              \
     }
 
+/* The domain of operators that only the runtime puts into a graph. */
+#define MARY_INTERNAL_DOMAIN "ai.mary.internal"
+
 /* The definition that holds for this operator at this opset version; NULL: not supported. */
 const mary_op *mary_op_find(const char *domain, const char *type, int64_t opset);
 /* Walks the table: the first entry for NULL, then the next; NULL at the end. */

@@ -44,6 +44,11 @@
     X(pad) \
     X(pool) \
     X(pow) \
+    X(qlinear_binary) \
+    X(qlinear_concat) \
+    X(qlinear_pool) \
+    X(qlinear_softmax) \
+    X(qlinear_table) \
     X(quantize_linear) \
     X(reduce) \
     X(reshape) \

@@ -5,7 +5,18 @@
 
 #include "cli/data/data.h"
 
-enum { KEY_LABELS = 0x2000, KEY_SPLIT, KEY_FIRST, KEY_BATCH, KEY_SCALE, KEY_MEAN, KEY_STD, KEY_NHWC };
+enum {
+    KEY_LABELS = 0x2000,
+    KEY_SPLIT,
+    KEY_FIRST,
+    KEY_BATCH,
+    KEY_SCALE,
+    KEY_MEAN,
+    KEY_STD,
+    KEY_NHWC,
+    KEY_CALIBRATION_DATA,
+    KEY_CALIBRATION_SAMPLES
+};
 
 void mary_data_options_default(mary_data_options *options)
 {
@@ -36,8 +47,10 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     mary_data_options *options = state->input;
     switch (key) {
     case 'd':
+    case KEY_CALIBRATION_DATA:
         if (options->source_count == MARY_DATA_SOURCES)
-            return mary_cli_usage(state, "--data was given more than %d times", MARY_DATA_SOURCES);
+            return mary_cli_usage(state, "--%s was given more than %d times", key == 'd' ? "data" : "calibration-data",
+                                  MARY_DATA_SOURCES);
         options->sources[options->source_count++] = argument;
         return 0;
     case KEY_LABELS:
@@ -48,6 +61,8 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         return 0;
     case KEY_FIRST:
         return mary_cli_parse_int(state, "--first", argument, 1, INT64_MAX, &options->first);
+    case KEY_CALIBRATION_SAMPLES:
+        return mary_cli_parse_int(state, "--calibration-samples", argument, 1, INT64_MAX, &options->first);
     case KEY_BATCH:
         return mary_cli_parse_int(state, "--batch", argument, 1, 1 << 20, &options->batch);
     case KEY_SCALE:
@@ -87,10 +102,23 @@ static const struct argp_option source_options[] = {
     {0},
 };
 
+static const struct argp_option calibration_options[] = {
+    {NULL, 0, NULL, 0, "Calibration:", 9},
+    {"calibration-data", KEY_CALIBRATION_DATA, "[INPUT=]PATH[:ARRAY]", 0,
+     "Sample inputs, as for 'mary validate --data'. Repeat it for several inputs", 9},
+    {"calibration-samples", KEY_CALIBRATION_SAMPLES, "N", 0, "Use the first N of them (default 500)", 9},
+    {"split", KEY_SPLIT, "NAME", 0, "Use the array x_NAME (default: train)", 9},
+    {0},
+};
+
 static const struct argp_option fit_options[] = {
     {"split", KEY_SPLIT, "NAME", 0, "Use the arrays x_NAME and y_NAME (default: test)", 10},
     {"first", KEY_FIRST, "N", 0, "Use the first N samples only", 10},
     {"batch", KEY_BATCH, "N", 0, "Samples in one run (default: what the model fixes, else 32)", 10},
+    {0},
+};
+
+static const struct argp_option pixel_options[] = {
     {NULL, 0, NULL, 0, "Pixels become (x*scale - mean)/std:", 11},
     {"scale", KEY_SCALE, "S", 0, "A number or a fraction such as 1/255", 11},
     {"mean", KEY_MEAN, "M[,M...]", 0, "One mean, or one per channel", 11},
@@ -99,10 +127,15 @@ static const struct argp_option fit_options[] = {
     {0},
 };
 
-const struct argp mary_data_fit_argp = {.options = fit_options, .parser = parse};
+static const struct argp pixel_argp = {.options = pixel_options, .parser = parse};
+static const struct argp batch_argp = {.options = fit_options, .parser = parse};
 static const struct argp source_argp = {.options = source_options, .parser = parse};
+static const struct argp calibration_argp = {.options = calibration_options, .parser = parse};
 
+static const struct argp_child fit_children[] = {{&batch_argp, 0, NULL, 0}, {&pixel_argp, 0, NULL, 0}, {0}};
 static const struct argp_child children[] = {{&source_argp, 0, NULL, 0}, {&mary_data_fit_argp, 0, NULL, 0}, {0}};
+static const struct argp_child calibration_children[] = {
+    {&calibration_argp, 0, NULL, 0}, {&pixel_argp, 0, NULL, 0}, {0}};
 
 static error_t pass_input_on(int key, char *argument, struct argp_state *state)
 {
@@ -115,3 +148,5 @@ static error_t pass_input_on(int key, char *argument, struct argp_state *state)
 }
 
 const struct argp mary_data_argp = {.parser = pass_input_on, .children = children};
+const struct argp mary_data_fit_argp = {.parser = pass_input_on, .children = fit_children};
+const struct argp mary_data_calibration_argp = {.parser = pass_input_on, .children = calibration_children};

@@ -59,6 +59,11 @@ static bool looks_like_labels(const char *name)
     return strncmp(name, "y_", 2) == 0;
 }
 
+static const char *usual_split(const mary_data_options *options)
+{
+    return options->split != NULL ? options->split : options->training ? "train" : "test";
+}
+
 /* The array of `catalog` that feeds an input of this name; NULL with a message when that is not clear. */
 static const char *find_array(const mary_catalog *catalog, const mary_data_options *options, const char *input,
                               int input_count, int index)
@@ -70,7 +75,7 @@ static const char *find_array(const mary_catalog *catalog, const mary_data_optio
     char list[256], wanted[64];
     if (input_count == 1) {
         static const char *const usual[] = {"x", "images", "data", "input", "inputs", "samples"};
-        snprintf(wanted, sizeof wanted, "x_%s", options->split != NULL ? options->split : "test");
+        snprintf(wanted, sizeof wanted, "x_%s", usual_split(options));
         const char *only = NULL;
         int candidates = 0;
         for (size_t i = 0; i < catalog->count; i++) {
@@ -182,7 +187,7 @@ static const char *find_labels(const mary_catalog *catalog, const mary_data_opti
 {
     if (options->labels != NULL)
         return options->labels;
-    snprintf(wanted, size, "y_%s", options->split != NULL ? options->split : "test");
+    snprintf(wanted, size, "y_%s", usual_split(options));
     if (strncmp(samples, "x_", 2) == 0)
         snprintf(wanted, size, "y_%s", samples + 2);
     if (mary_catalog_has(catalog, wanted))

@@ -293,6 +293,11 @@ int64_t mary_data_count(const mary_data *data)
     return data->tests ? 0 : data->count;
 }
 
+int64_t mary_data_batches(const mary_data *data)
+{
+    return data->tests ? data->count : data->count / data->rows + (data->count % data->rows != 0);
+}
+
 bool mary_data_has_labels(const mary_data *data)
 {
     return data->has_labels;

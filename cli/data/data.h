@@ -20,6 +20,7 @@ typedef struct mary_data_options {
     int source_count;
     const char *labels; /* "PATH[:ARRAY]", or the name of an array in the first source; NULL: found by name, or none */
     const char *split;  /* "test" prefers x_test and y_test */
+    bool training;      /* without a split, x_train is preferred, not x_test: what calibrates must not be what tests */
     int64_t first;      /* only that many samples; 0: all */
     int64_t batch;      /* 0: what the model fixes, else MARY_DATA_BATCH */
     bool whole;         /* one batch of everything (`mary run`) */
@@ -34,6 +35,8 @@ enum { MARY_DATA_BATCH = 32 };
 extern const struct argp mary_data_argp;
 /* The same without --data and --labels: for verbs that name their inputs themselves. */
 extern const struct argp mary_data_fit_argp;
+/* --calibration-data and --calibration-samples into `sources` and `first`, --split and how pixels are scaled. */
+extern const struct argp mary_data_calibration_argp;
 void mary_data_options_default(mary_data_options *options);
 
 /* ---- fitting one array to one input ---- */
@@ -76,6 +79,8 @@ mary_status mary_data_next(mary_data *data, mary_batch *batch);
 void mary_data_close(mary_data **data);
 /* Samples in all; 0 when that is not known beforehand (ONNX test data). */
 int64_t mary_data_count(const mary_data *data);
+/* Batches in all. */
+int64_t mary_data_batches(const mary_data *data);
 bool mary_data_has_labels(const mary_data *data);
 /* One line for people: "mnist.npz:x_test [10000,28,28] uint8 -> input [32,1,28,28] float". Owned by the data set. */
 const char *mary_data_description(const mary_data *data);

@@ -1,0 +1,24 @@
+/* Calibration data of `mary convert`: a data set behind the callback that mary_convert asks for samples. */
+#ifndef MARY_CLI_CALIBRATION_H
+#define MARY_CLI_CALIBRATION_H
+
+#include "cli/data/data.h"
+#include "onnx/model.h"
+
+enum { MARY_CALIBRATION_SAMPLES = 500 }; /* --calibration-samples, when it is not given */
+
+typedef struct mary_cli_calibration {
+    mary_calibration callback; /* for mary_convert_options; points back here, so the struct must stay where it is */
+    mary_data_options options;
+    mary_array *inputs; /* descriptions; names belong to the model */
+    int input_count;
+    mary_data *data;
+    int64_t next; /* index of the batch that `data` gives next */
+} mary_cli_calibration;
+
+/* The model must outlive it, its inputs unchanged. On failure nothing needs closing. */
+mary_status mary_cli_calibration_open(mary_cli_calibration *calibration, const mary_data_options *options,
+                                      const mary_model *model);
+void mary_cli_calibration_close(mary_cli_calibration *calibration); /* fine on a zeroed struct */
+
+#endif
