@@ -23,7 +23,7 @@ const mary_qlinear_kernels *mary_qlinear_kernels_for(mary_cpu cpu)
 mary_table_function *mary_table_function_for(mary_cpu cpu)
 {
 #if defined(__x86_64__)
-    if (cpu >= MARY_CPU_AVX512 && __builtin_cpu_supports("avx512vbmi"))
+    if (cpu >= MARY_CPU_AVX512 && mary_cpu_has_vbmi())
         return mary_table_vbmi;
 #endif
     return mary_qlinear_kernels_for(cpu)->table;
@@ -39,7 +39,8 @@ static const mary_tensor *input_of(const mary_op_call *call, int index)
     return index < call->input_count ? call->inputs[index] : NULL;
 }
 
-mary_status mary_qlinear_check(const mary_op_node *node, const mary_op_call *call, int scale_index, const char *what)
+mary_status mary_quantisation_check(const mary_op_node *node, const mary_op_call *call, int scale_index,
+                                    const char *what)
 {
     const mary_tensor *scale = input_of(call, scale_index), *zero = input_of(call, scale_index + 1);
     if (!is_one(scale, MARY_FLOAT))
@@ -51,8 +52,8 @@ mary_status mary_qlinear_check(const mary_op_node *node, const mary_op_call *cal
                         "the zero point of %s must be one uint8", what);
 }
 
-mary_status mary_qlinear_read(const mary_op_node *node, const mary_op_call *call, int scale_index, const char *what,
-                              mary_quantisation *result)
+mary_status mary_quantisation_read(const mary_op_node *node, const mary_op_call *call, int scale_index,
+                                   const char *what, mary_quantisation *result)
 {
     const mary_tensor *zero = input_of(call, scale_index + 1);
     result->scale = *(const float *)call->inputs[scale_index]->data;

@@ -41,10 +41,11 @@ enum { MARY_QLINEAR_MOST_TAPS = 1 << 23 };
 
 /* Input `scale_index` of the call is one float and input scale_index + 1 one u8 (or absent: 0); anything else is
  * refused. For infer: their values need not be known. `what` is for the message: "A". */
-mary_status mary_qlinear_check(const mary_op_node *node, const mary_op_call *call, int scale_index, const char *what);
+mary_status mary_quantisation_check(const mary_op_node *node, const mary_op_call *call, int scale_index,
+                                    const char *what);
 /* Their values; for run. A scale that is not a positive finite number is MARY_ERROR_INVALID. */
-mary_status mary_qlinear_read(const mary_op_node *node, const mary_op_call *call, int scale_index, const char *what,
-                              mary_quantisation *result);
+mary_status mary_quantisation_read(const mary_op_node *node, const mary_op_call *call, int scale_index,
+                                   const char *what, mary_quantisation *result);
 /* Input `index` is there and u8; for infer. */
 mary_status mary_qlinear_expect_u8(const mary_op_node *node, const mary_op_call *call, int index, const char *what);
 

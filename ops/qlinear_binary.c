@@ -28,9 +28,9 @@ static mary_status infer(const mary_op_node *node, mary_op_call *call)
     MARY_TRY(mary_op_expect_inputs(node, call, A_SCALE + 1, INPUTS));
     MARY_TRY(mary_qlinear_expect_u8(node, call, A, "A"));
     MARY_TRY(mary_qlinear_expect_u8(node, call, B, "B"));
-    MARY_TRY(mary_qlinear_check(node, call, A_SCALE, "A"));
-    MARY_TRY(mary_qlinear_check(node, call, B_SCALE, "B"));
-    MARY_TRY(mary_qlinear_check(node, call, C_SCALE, "C"));
+    MARY_TRY(mary_quantisation_check(node, call, A_SCALE, "A"));
+    MARY_TRY(mary_quantisation_check(node, call, B_SCALE, "B"));
+    MARY_TRY(mary_quantisation_check(node, call, C_SCALE, "C"));
     const mary_tensor *pair[2] = {call->inputs[A], call->inputs[B]};
     const mary_op_call both = {.inputs = pair, .input_count = 2};
     MARY_TRY(mary_broadcast_shape(node, &both, 2, &shape));
@@ -41,9 +41,9 @@ static mary_status run(const mary_op_node *node, mary_op_call *call)
 {
     const binary_state *state = node->state;
     mary_quantisation a, b, c;
-    MARY_TRY(mary_qlinear_read(node, call, A_SCALE, "A", &a));
-    MARY_TRY(mary_qlinear_read(node, call, B_SCALE, "B", &b));
-    MARY_TRY(mary_qlinear_read(node, call, C_SCALE, "C", &c));
+    MARY_TRY(mary_quantisation_read(node, call, A_SCALE, "A", &a));
+    MARY_TRY(mary_quantisation_read(node, call, B_SCALE, "B", &b));
+    MARY_TRY(mary_quantisation_read(node, call, C_SCALE, "C", &c));
     const mary_qlinear_pair pair = {.a_zero = a.zero,
                                     .b_zero = b.zero,
                                     .a_ratio = state->product ? a.scale * b.scale / c.scale : a.scale / c.scale,

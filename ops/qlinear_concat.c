@@ -29,12 +29,12 @@ static mary_status infer(const mary_op_node *node, mary_op_call *call)
     if (call->input_count < FIRST + EACH || (call->input_count - FIRST) % EACH != 0)
         return mary_op_fail(node, MARY_ERROR_INVALID, "has %d inputs, two and then three for each tensor are needed",
                             call->input_count);
-    MARY_TRY(mary_qlinear_check(node, call, Y_SCALE, "Y"));
+    MARY_TRY(mary_quantisation_check(node, call, Y_SCALE, "Y"));
     for (int i = FIRST; i < call->input_count; i += EACH) {
         char what[32];
         snprintf(what, sizeof what, "input %d", i);
         MARY_TRY(mary_qlinear_expect_u8(node, call, i, what));
-        MARY_TRY(mary_qlinear_check(node, call, i + 1, what));
+        MARY_TRY(mary_quantisation_check(node, call, i + 1, what));
     }
     mary_shape shape = call->inputs[FIRST]->shape;
     MARY_TRY(mary_copy_axis(node, state->axis, shape.rank, &axis));
@@ -100,11 +100,11 @@ static mary_status run(const mary_op_node *node, mary_op_call *call)
     int64_t to[MARY_MAX_RANK], from[MARY_MAX_RANK], offset = 0;
     mary_quantisation x, y;
     MARY_TRY(mary_copy_axis(node, state->axis, rank, &axis));
-    MARY_TRY(mary_qlinear_read(node, call, Y_SCALE, "Y", &y));
+    MARY_TRY(mary_quantisation_read(node, call, Y_SCALE, "Y", &y));
     mary_tensor_strides(output, to);
     for (int i = FIRST; i < call->input_count; i += EACH) {
         const mary_tensor *input = call->inputs[i];
-        MARY_TRY(mary_qlinear_read(node, call, i + 1, "an input", &x));
+        MARY_TRY(mary_quantisation_read(node, call, i + 1, "an input", &x));
         uint8_t table[LEVELS];
         if (x.scale == y.scale && x.zero == y.zero) {
             mary_copy copy = {0};

@@ -145,8 +145,8 @@ static mary_status infer(const mary_op_node *node, mary_op_call *call)
     mary_window window;
     MARY_TRY(mary_op_expect_inputs(node, call, 2, 5));
     MARY_TRY(mary_qlinear_expect_u8(node, call, X, "x"));
-    MARY_TRY(mary_qlinear_check(node, call, X_SCALE, "x"));
-    MARY_TRY(mary_qlinear_check(node, call, Y_SCALE, "y"));
+    MARY_TRY(mary_quantisation_check(node, call, X_SCALE, "x"));
+    MARY_TRY(mary_quantisation_check(node, call, Y_SCALE, "y"));
     MARY_TRY(window_of(node, call, &window));
     MARY_TRY(mary_qpool_check(node, &window));
     const mary_shape *x = &call->inputs[X]->shape;
@@ -164,8 +164,8 @@ static mary_status run(const mary_op_node *node, mary_op_call *call)
     const pool_state *state = node->state;
     mary_quantisation y;
     mary_qpool pool = {.kernels = state->kernels, .mean = true, .count_include_pad = state->count_include_pad};
-    MARY_TRY(mary_qlinear_read(node, call, X_SCALE, "x", &pool.from));
-    MARY_TRY(mary_qlinear_read(node, call, Y_SCALE, "y", &y));
+    MARY_TRY(mary_quantisation_read(node, call, X_SCALE, "x", &pool.from));
+    MARY_TRY(mary_quantisation_read(node, call, Y_SCALE, "y", &y));
     MARY_TRY(window_of(node, call, &pool.window));
     pool.to = mary_requantisation_to(y.zero);
     pool.ratio = pool.from.scale / y.scale;

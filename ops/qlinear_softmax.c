@@ -49,8 +49,8 @@ static mary_status infer(const mary_op_node *node, mary_op_call *call)
     int64_t outer, count, inner;
     MARY_TRY(mary_op_expect_inputs(node, call, 2, 5));
     MARY_TRY(mary_qlinear_expect_u8(node, call, X, "X"));
-    MARY_TRY(mary_qlinear_check(node, call, X_SCALE, "X"));
-    MARY_TRY(mary_qlinear_check(node, call, Y_SCALE, "Y"));
+    MARY_TRY(mary_quantisation_check(node, call, X_SCALE, "X"));
+    MARY_TRY(mary_quantisation_check(node, call, Y_SCALE, "Y"));
     MARY_TRY(split(node, &call->inputs[X]->shape, &outer, &count, &inner));
     return mary_op_set_output(node, call, 0, MARY_UINT8, &call->inputs[X]->shape);
 }
@@ -79,8 +79,8 @@ static mary_status run(const mary_op_node *node, mary_op_call *call)
     int64_t outer;
     softmax_job job = {.x = call->inputs[X]->data, .y = call->outputs[0]->data};
     mary_quantisation x, y;
-    MARY_TRY(mary_qlinear_read(node, call, X_SCALE, "X", &x));
-    MARY_TRY(mary_qlinear_read(node, call, Y_SCALE, "Y", &y));
+    MARY_TRY(mary_quantisation_read(node, call, X_SCALE, "X", &x));
+    MARY_TRY(mary_quantisation_read(node, call, Y_SCALE, "Y", &y));
     MARY_TRY(split(node, &call->inputs[X]->shape, &outer, &job.count, &job.inner));
     for (int i = 0; i < LEVELS; i++)
         job.powers[i] = exp(-(double)x.scale * i);

@@ -45,8 +45,8 @@ static mary_status infer_function(const mary_op_node *node, mary_op_call *call)
 {
     MARY_TRY(mary_op_expect_inputs(node, call, 2, 5));
     MARY_TRY(mary_qlinear_expect_u8(node, call, X, "X"));
-    MARY_TRY(mary_qlinear_check(node, call, X_SCALE, "X"));
-    MARY_TRY(mary_qlinear_check(node, call, Y_SCALE, "Y"));
+    MARY_TRY(mary_quantisation_check(node, call, X_SCALE, "X"));
+    MARY_TRY(mary_quantisation_check(node, call, Y_SCALE, "Y"));
     return mary_op_set_output(node, call, 0, MARY_UINT8, &call->inputs[X]->shape);
 }
 
@@ -55,8 +55,8 @@ static mary_status run_function(const mary_op_node *node, mary_op_call *call)
     const table_state *state = node->state;
     mary_quantisation x, y;
     uint8_t table[LEVELS];
-    MARY_TRY(mary_qlinear_read(node, call, X_SCALE, "X", &x));
-    MARY_TRY(mary_qlinear_read(node, call, Y_SCALE, "Y", &y));
+    MARY_TRY(mary_quantisation_read(node, call, X_SCALE, "X", &x));
+    MARY_TRY(mary_quantisation_read(node, call, Y_SCALE, "Y", &y));
     const mary_requantisation to = mary_requantisation_to(y.zero);
     for (int i = 0; i < LEVELS; i++) {
         float real = (float)(i - x.zero) * x.scale;

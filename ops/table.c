@@ -39,6 +39,8 @@
     X(mary_conv) \
     X(mary_conv_transpose) \
     X(mary_gemm) \
+    X(mary_qconv) \
+    X(mary_qgemm) \
     X(matmul) \
     X(one_hot) \
     X(pad) \
