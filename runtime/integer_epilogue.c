@@ -64,7 +64,7 @@ static mary_status absorb_addition(mary_integer *integer, mary_program_node *add
             !mary_integer_same_shape(integer, node->outputs[0], add->outputs[0]))
             continue;
         const mary_quantized_value stored = {add->inputs[0], node->inputs[MARY_QLINEAR_Y_SCALE],
-                                             node->inputs[MARY_QLINEAR_Y_ZERO_POINT]};
+                                             node->inputs[MARY_QLINEAR_Y_ZERO]};
         if (mary_integer_same_parameters(program, &made, &stored)) {
             best = node;
             best_side = side;

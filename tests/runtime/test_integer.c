@@ -240,8 +240,91 @@ START_TEST(a_channel_shuffle_is_one_operator)
 }
 END_TEST
 
+/* q (or `from`) -> MaryQLinearConv 1x1, 8 channels, 2 bits -> `to`. */
+static void convolve(Onnx__GraphProto *graph, const char *from, const char *to)
+{
+    uint8_t codes[8 * 2];
+    int8_t levels[8 * 4];
+    float scales[8];
+    for (int i = 0; i < 16; i++)
+        codes[i] = (uint8_t)(i * 97 + 31);
+    for (int i = 0; i < 8; i++) {
+        scales[i] = 0.004f + 0.001f * (float)i;
+        for (int k = 0; k < 4; k++)
+            levels[4 * i + k] = (int8_t)(-90 + 60 * k + i);
+    }
+    build_constant(graph, "codes", MARY_UINT8, SHAPE(8, 2), codes);
+    build_constant(graph, "levels", MARY_INT8, SHAPE(8, 4), levels);
+    build_floats(graph, "w_scale", SHAPE(8), scales);
+    build_constant(graph, "w_zero", MARY_INT8, SHAPE(8), (const int8_t[8]){0});
+    char inputs[128];
+    snprintf(inputs, sizeof inputs, "%s,s,z,codes,levels,w_scale,w_zero,s,z", from);
+    Onnx__NodeProto *node = build_node(graph, "ai.mary:MaryQLinearConv", inputs, to);
+    assert_ok(mary_node_set_ints(node, "weight_shape", (const int64_t[]){8, 8, 1, 1}, 4));
+    assert_ok(mary_node_set_int(node, "row_length", 8));
+    assert_ok(mary_node_set_int(node, "bits", 2));
+}
+
+static mary_model *convolution(void)
+{
+    mary_model *model = quantised_input();
+    assert_ok(mary_model_set_opset(model, "ai.mary", 1));
+    convolve(model->proto->graph, "q", "c");
+    return model;
+}
+
+START_TEST(a_residual_joins_the_convolution)
+{
+    mary_model *model = convolution();
+    Onnx__GraphProto *graph = model->proto->graph;
+    build_node(graph, "DequantizeLinear", "q,s,z", "a");
+    build_node(graph, "DequantizeLinear", "c,s,z", "b");
+    build_node(graph, "Add", "a,b", "d");
+    build_node(graph, "Relu", "d", "e");
+    build_node(graph, "QuantizeLinear", "e,s2,zero", "r");
+    finish(model, "r", "s2", "zero", SHAPE(-1, 8, 6, 6));
+    check(model, 0.0301f, "QuantizeLinear MaryQLinearConv+QLinearAdd DequantizeLinear ");
+}
+END_TEST
+
+START_TEST(a_table_joins_the_convolution)
+{
+    mary_model *model = convolution();
+    Onnx__GraphProto *graph = model->proto->graph;
+    build_node(graph, "DequantizeLinear", "c,s,z", "a");
+    build_node(graph, "HardSwish", "a", "b");
+    build_node(graph, "QuantizeLinear", "b,s2,z2", "r");
+    finish(model, "r", "s2", "z2", SHAPE(-1, 8, 6, 6));
+    assert_ok(mary_model_set_opset(model, "", 14));
+    check(model, 0, "QuantizeLinear MaryQLinearConv+Table DequantizeLinear ");
+}
+END_TEST
+
+START_TEST(a_convolution_that_others_read_keeps_its_result)
+{
+    mary_model *model = convolution();
+    Onnx__GraphProto *graph = model->proto->graph;
+    build_node(graph, "DequantizeLinear", "q,s,z", "a");
+    build_node(graph, "DequantizeLinear", "c,s,z", "b");
+    build_node(graph, "Add", "a,b", "d");
+    build_node(graph, "QuantizeLinear", "d,s2,z2", "r");
+    finish(model, "r", "s2", "z2", SHAPE(-1, 8, 6, 6));
+    build_output(graph, "c", MARY_UINT8, SHAPE(-1, 8, 6, 6));
+    mary_program *program = NULL;
+    char labels[400] = "";
+    assert_ok(mary_program_create(&model, mary_cpu_best(), true, NULL, &program));
+    for (size_t i = 0; i < program->node_count; i++) {
+        if (!program->nodes[i].removed)
+            strcat(strcat(labels, program->nodes[i].label), " ");
+    }
+    ck_assert_str_eq(labels, "QuantizeLinear MaryQLinearConv QLinearAdd DequantizeLinear ");
+    mary_program_free(&program);
+}
+END_TEST
+
 MARY_TEST_MAIN("runtime/integer", pooling_stays_on_bytes, other_parameters_keep_pooling_in_float,
                every_half_of_a_split_is_moved, a_chain_of_element_wise_operators_is_a_table,
                other_parameters_are_a_table_and_the_same_are_nothing, addition_and_product_take_scales,
                average_pools_take_scales, normalisation_before_a_convolution_is_affine,
-               a_channel_shuffle_is_one_operator)
+               a_channel_shuffle_is_one_operator, a_residual_joins_the_convolution, a_table_joins_the_convolution,
+               a_convolution_that_others_read_keeps_its_result)
