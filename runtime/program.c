@@ -107,6 +107,16 @@ static mary_status add_outputs(mary_program *program)
 
 /* ---- nodes ---- */
 
+/* The operator of a node as a file has it; NULL: none. Operators of the internal domain are what the runtime makes of
+ * nodes, with checks that it has done: a file may not name them. */
+static const mary_op *operator_of(const mary_program *program, const Onnx__NodeProto *node, int64_t *opset)
+{
+    *opset = mary_model_opset(program->model, node->domain);
+    if (node->domain != NULL && strcmp(node->domain, MARY_INTERNAL_DOMAIN) == 0)
+        return NULL;
+    return mary_op_find(node->domain, node->op_type, *opset);
+}
+
 /* Every node that no operator serves, in one message: a user should not meet them one by one. */
 static mary_status check_supported(const mary_program *program)
 {
@@ -115,9 +125,9 @@ static mary_status check_supported(const mary_program *program)
     size_t used = 0, missing = 0;
     for (size_t i = 0; i < graph->n_node; i++) {
         const Onnx__NodeProto *node = graph->node[i];
-        int64_t opset = mary_model_opset(program->model, node->domain);
+        int64_t opset;
         const char *domain = node->domain == NULL ? "" : node->domain;
-        if (mary_op_find(node->domain, node->op_type, opset) != NULL)
+        if (operator_of(program, node, &opset) != NULL)
             continue;
         if (used < sizeof list)
             used += (size_t)snprintf(list + used, sizeof list - used, "%s'%s' (%s%s%s, opset %lld)",
@@ -134,8 +144,8 @@ static mary_status check_supported(const mary_program *program)
 static mary_status add_node(mary_program *program, Onnx__NodeProto *proto)
 {
     mary_program_node *node = &program->nodes[program->node_count];
-    int64_t opset = mary_model_opset(program->model, proto->domain);
-    const mary_op *op = mary_op_find(proto->domain, proto->op_type, opset);
+    int64_t opset;
+    const mary_op *op = operator_of(program, proto, &opset);
     if (proto->n_input > 4096 || proto->n_output > 4096)
         return mary_fail(MARY_ERROR_INVALID, "node '%s' has %zu inputs and %zu outputs", mary_node_label(proto),
                          proto->n_input, proto->n_output);
@@ -187,8 +197,8 @@ static mary_status add_nodes(mary_program *program)
     return MARY_OK;
 }
 
-/* Marks nodes as removed whose outputs nobody uses, last to first. */
-static void remove_unused(mary_program *program)
+/* Last to first. */
+void mary_program_remove_unused(mary_program *program)
 {
     for (size_t n = program->node_count; n-- > 0;) {
         mary_program_node *node = &program->nodes[n];
@@ -304,11 +314,14 @@ static mary_status build(mary_program *program, bool fuse, const mary_parallel *
     MARY_TRY(add_nodes(program));
     MARY_TRY(add_outputs(program));
     MARY_TRY(check_ports(program));
-    remove_unused(program);
+    mary_program_remove_unused(program);
     MARY_TRY(mary_program_fold(program, parallel));
-    remove_unused(program);
-    if (fuse)
+    mary_program_remove_unused(program);
+    if (fuse) {
+        MARY_TRY(mary_program_integer(program));
+        MARY_TRY(mary_program_shuffle(program));
         MARY_TRY(mary_program_fuse(program));
+    }
     return pack_all(program);
 }
 

@@ -60,12 +60,16 @@ mary_status mary_program_create_shapes(mary_model *model, mary_program **program
 
 /* Steps of mary_program_create, each in its own file. */
 mary_status mary_program_fold(mary_program *program, const mary_parallel *parallel); /* fold.c */
+mary_status mary_program_integer(mary_program *program);                             /* integer.c */
+mary_status mary_program_shuffle(mary_program *program);                             /* fuse_shuffle.c */
 mary_status mary_program_fuse(mary_program *program);                                /* fuse.c */
 
 /* Number of the value of that name; -1: there is none. */
 int mary_program_find(const mary_program *program, const char *name);
 /* A new value, number in *value. The name must live as long as the program. */
 mary_status mary_program_add_value(mary_program *program, const char *name, int *value);
+/* Marks nodes as removed whose outputs nobody uses. */
+void mary_program_remove_unused(mary_program *program);
 /* One use less; a constant that nobody uses any more gives its memory back. */
 void mary_program_release_use(mary_program *program, int value);
 

@@ -14,7 +14,11 @@
     X(unary)                                                                                                           \
     X(binary)                                                                                                          \
     X(depthwise)                                                                                                       \
-    X(pool)
+    X(pool)                                                                                                            \
+    X(qlinear_pair)                                                                                                    \
+    X(qlinear_table)                                                                                                   \
+    X(qlinear_pool)                                                                                                    \
+    X(quantise)
 
 #define KERNEL_DECLARE(name)                                                                                           \
     void kernel_check_##name(kernel_harness *h);                                                                       \

@@ -5,7 +5,7 @@
 
 #include "onnx/memory.h"
 
-enum { MOST = 16, GUARD = 128, GUARD_BYTE = 0xa5 };
+enum { MOST = 17, GUARD = 128, GUARD_BYTE = 0xa5 };
 
 struct op_case {
     const char *domain, *type;
