@@ -261,10 +261,9 @@ done:
  * one: the same on u8 where scale and zero point do not change. */
 static bool moves_values(const mary_program_node *node)
 {
-    static const char *const types[] = {"MaxPool",      "Reshape",      "Flatten", "Squeeze",        "Unsqueeze",
-                                        "Transpose",    "Slice",        "Split",   "Gather",         "DepthToSpace",
-                                        "SpaceToDepth", "Expand",       "Tile",    "GatherElements", "Identity",
-                                        "Resize",       "GlobalMaxPool"};
+    static const char *const types[] = {
+        "MaxPool", "Reshape",      "Flatten",      "Squeeze", "Unsqueeze", "Transpose",      "Slice",    "Split",
+        "Gather",  "DepthToSpace", "SpaceToDepth", "Expand",  "Tile",      "GatherElements", "Identity", "Resize"};
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
         if (mary_integer_is(node, "", types[i]))
             return true;
@@ -327,6 +326,8 @@ static mary_status try_quantize(mary_integer *integer, mary_program_node *quanti
     if (node == NULL)
         return MARY_OK;
     MARY_TRY(try_arithmetic(integer, quantize, node, &to, &done));
+    if (!done)
+        MARY_TRY(mary_integer_linear(integer, quantize, node, &done));
     if (!done)
         MARY_TRY(mary_integer_affine(integer, quantize, node, &done));
     return done ? MARY_OK : try_concat(integer, quantize, node, &to, &done);

@@ -48,6 +48,9 @@ mary_status mary_integer_table(mary_integer *integer, mary_program_node *quantiz
 /* integer_affine.c: BatchNormalization `node` between DequantizeLinear and `quantize` becomes a ChannelAffine. */
 mary_status mary_integer_affine(mary_integer *integer, mary_program_node *quantize, mary_program_node *node,
                                 bool *done);
+/* integer_linear.c: Conv, Gemm or MatMul `node` with int8 weights becomes a MaryQLinear* node. */
+mary_status mary_integer_linear(mary_integer *integer, mary_program_node *quantize, mary_program_node *node,
+                                bool *done);
 /* Takes the outputs of `quantize`, which goes. What lies between becomes unused. */
 void mary_integer_take_result(mary_program *program, mary_program_node *node, mary_program_node *quantize);
 /* integer_epilogue.c: additions and tables move into the MaryQLinear* node whose result they take. */

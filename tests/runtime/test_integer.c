@@ -322,9 +322,53 @@ START_TEST(a_convolution_that_others_read_keeps_its_result)
 }
 END_TEST
 
+START_TEST(int8_layers_of_other_tools_run_on_integers)
+{
+    mary_model *model = quantised_input();
+    Onnx__GraphProto *graph = model->proto->graph;
+    int8_t weights[8 * 8], product[8 * 5];
+    int32_t bias[8];
+    float scales[8], units[8];
+    for (int i = 0; i < 64; i++)
+        weights[i] = (int8_t)(i * 37 % 255 - 127);
+    for (int i = 0; i < 40; i++)
+        product[i] = (int8_t)(i * 53 % 255 - 127);
+    for (int i = 0; i < 8; i++) {
+        bias[i] = 1000 * i - 3000;
+        scales[i] = 0.002f + 0.001f * (float)i;
+        units[i] = scales[i] * 0.05f;
+    }
+    build_constant(graph, "w", MARY_INT8, SHAPE(8, 8, 1, 1), weights);
+    build_floats(graph, "ws", SHAPE(8), scales);
+    build_constant(graph, "wz", MARY_INT8, SHAPE(8), (const int8_t[8]){0});
+    build_constant(graph, "b", MARY_INT32, SHAPE(8), bias);
+    build_floats(graph, "bs", SHAPE(8), units);
+    build_constant(graph, "p", MARY_INT8, SHAPE(8, 5), product);
+    build_floats(graph, "ps", SHAPE(), (const float[]){0.01f});
+    build_node(graph, "DequantizeLinear", "q,s,z", "f");
+    assert_ok(mary_node_set_int(build_node(graph, "DequantizeLinear", "w,ws,wz", "wf"), "axis", 0));
+    assert_ok(mary_node_set_int(build_node(graph, "DequantizeLinear", "b,bs", "bf"), "axis", 0));
+    build_node(graph, "Conv", "f,wf,bf", "c");
+    build_node(graph, "Relu", "c", "d");
+    build_node(graph, "QuantizeLinear", "d,s2,zero", "r");
+    build_node(graph, "DequantizeLinear", "r,s2,zero", "g");
+    assert_ok(mary_node_set_ints(build_node(graph, "MaxPool", "g", "m"), "kernel_shape", (const int64_t[]){6, 6}, 2));
+    build_node(graph, "QuantizeLinear", "m,s2,zero", "t");
+    build_node(graph, "DequantizeLinear", "t,s2,zero", "u");
+    build_node(graph, "Flatten", "u", "v");
+    build_node(graph, "QuantizeLinear", "v,s2,zero", "k");
+    build_node(graph, "DequantizeLinear", "k,s2,zero", "l");
+    build_node(graph, "DequantizeLinear", "p,ps", "pf");
+    build_node(graph, "MatMul", "l,pf", "n");
+    build_node(graph, "QuantizeLinear", "n,s2,z2", "o");
+    finish(model, "o", "s2", "z2", SHAPE(-1, 5));
+    check(model, 0.0301f, "QuantizeLinear MaryQLinearConv MaxPool Flatten MaryQLinearMatMul DequantizeLinear ");
+}
+END_TEST
+
 MARY_TEST_MAIN("runtime/integer", pooling_stays_on_bytes, other_parameters_keep_pooling_in_float,
                every_half_of_a_split_is_moved, a_chain_of_element_wise_operators_is_a_table,
                other_parameters_are_a_table_and_the_same_are_nothing, addition_and_product_take_scales,
                average_pools_take_scales, normalisation_before_a_convolution_is_affine,
                a_channel_shuffle_is_one_operator, a_residual_joins_the_convolution, a_table_joins_the_convolution,
-               a_convolution_that_others_read_keeps_its_result)
+               a_convolution_that_others_read_keeps_its_result, int8_layers_of_other_tools_run_on_integers)
