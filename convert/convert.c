@@ -20,7 +20,7 @@ typedef struct conversion {
     mary_layer_report *done; /* [layers.count] */
     mary_convert_report *report;
     uint64_t weights, weights_done;
-    mary_integer integer; /* when activations are integers */
+    mary_integers integer; /* when activations are integers */
 } conversion;
 
 static bool is_integer(const conversion *c, size_t layer)
@@ -110,7 +110,7 @@ static mary_status quantize_first(conversion *c, mary_graph_index *index, size_t
     const Onnx__TensorProto *tensor = graph->initializer[mary_graph_initializer(index, layer->weight)];
     MARY_TRY_GOTO(read_matrix(c, layer, tensor, &matrix), done);
     if (is_integer(c, position)) {
-        status = mary_integer_quantize(&c->integer, c->model, index, &c->settings, &c->layers, position, matrix, done);
+        status = mary_integers_quantize(&c->integer, c->model, index, &c->settings, &c->layers, position, matrix, done);
         goto done;
     }
     MARY_TRY_GOTO(mary_layer_quantize(layer, matrix, c->settings.threads, c->settings.options->seed, &quantized), done);
@@ -165,7 +165,8 @@ static mary_status quantize_layers(conversion *c)
             done->repeated = true;
             if (is_integer(c, i))
                 MARY_TRY_GOTO(
-                    mary_integer_quantize(&c->integer, c->model, index, &c->settings, &c->layers, i, NULL, done), done);
+                    mary_integers_quantize(&c->integer, c->model, index, &c->settings, &c->layers, i, NULL, done),
+                    done);
             if (first->reason != NULL)
                 MARY_TRY_GOTO(mary_layer_say(&layer->reason, "%s", first->reason), done);
         }
@@ -227,7 +228,7 @@ static mary_status declare(conversion *c)
 {
     Onnx__ModelProto *proto = c->model->proto;
     bool any = false;
-    MARY_TRY(mary_integer_declare(&c->integer, &c->layers, c->model, !c->settings.options->no_functions));
+    MARY_TRY(mary_integers_declare(&c->integer, &c->layers, c->model, !c->settings.options->no_functions));
     for (int kind = MARY_LAYER_CONV; kind <= MARY_LAYER_MATMUL; kind++)
         any = any || kind_used(c, (mary_layer_kind)kind);
     if (!any)
@@ -301,7 +302,7 @@ static void conversion_free(conversion *c)
         mary_payload_free(&c->payloads[i]);
     mary_free(c->payloads);
     mary_free(c->done);
-    mary_integer_free(&c->integer);
+    mary_integers_free(&c->integer);
     mary_layers_free(&c->layers);
     mary_original_names_free(&c->names);
     mary_settings_free(&c->settings);
@@ -346,14 +347,14 @@ static mary_status calibrate(conversion *c)
 {
     if (c->settings.options->activations == 0)
         return MARY_OK;
-    return mary_integer_prepare(c->model, &c->settings, &c->layers, c->report, &c->integer);
+    return mary_integers_prepare(c->model, &c->settings, &c->layers, c->report, &c->integer);
 }
 
 static mary_status finish_integers(conversion *c)
 {
     if (c->settings.options->activations == 0)
         return MARY_OK;
-    return mary_integer_finish(&c->integer, c->model, &c->settings, &c->names, &c->layers, c->report);
+    return mary_integers_finish(&c->integer, c->model, &c->settings, &c->names, &c->layers, c->report);
 }
 
 mary_status mary_convert(mary_model *model, const mary_convert_options *options, mary_convert_report **report)

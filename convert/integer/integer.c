@@ -7,7 +7,7 @@
 
 #include "convert/body.h"
 
-void mary_integer_free(mary_integer *integer)
+void mary_integers_free(mary_integers *integer)
 {
     for (size_t i = 0; integer->layers != NULL && i < integer->layer_count; i++) {
         mary_integer_layer *layer = &integer->layers[i];
@@ -23,7 +23,7 @@ void mary_integer_free(mary_integer *integer)
     mary_free(integer->taken);
     mary_integer_plan_free(&integer->plan);
     mary_statistics_free(&integer->statistics);
-    *integer = (mary_integer){0};
+    *integer = (mary_integers){0};
 }
 
 /* Every stored value has a histogram now? A second plan may differ from the first where values turned out not to be
@@ -37,10 +37,10 @@ static bool all_measured(const mary_integer_plan *plan)
     return true;
 }
 
-mary_status mary_integer_prepare(mary_model *model, const mary_settings *settings, mary_layers *layers,
-                                 mary_convert_report *report, mary_integer *integer)
+mary_status mary_integers_prepare(mary_model *model, const mary_settings *settings, mary_layers *layers,
+                                  mary_convert_report *report, mary_integers *integer)
 {
-    *integer = (mary_integer){.layer_count = layers->count};
+    *integer = (mary_integers){.layer_count = layers->count};
     integer->layers = mary_calloc(layers->count + 1, sizeof *integer->layers);
     integer->taken = mary_calloc(layers->count + 1, sizeof *integer->taken);
     if (integer->layers == NULL || integer->taken == NULL)
@@ -70,8 +70,8 @@ mary_status mary_integer_prepare(mary_model *model, const mary_settings *setting
     return MARY_OK;
 }
 
-mary_status mary_integer_declare(const mary_integer *integer, const mary_layers *layers, mary_model *model,
-                                 bool functions)
+mary_status mary_integers_declare(const mary_integers *integer, const mary_layers *layers, mary_model *model,
+                                  bool functions)
 {
     bool used[MARY_LAYER_MATMUL + 1] = {false}, any = false;
     for (size_t i = 0; i < integer->layer_count; i++) {
@@ -94,7 +94,7 @@ mary_status mary_integer_declare(const mary_integer *integer, const mary_layers 
 /* ---- candidates ---- */
 
 typedef struct chooser {
-    mary_integer *integer;
+    mary_integers *integer;
     const mary_model *model;
     const mary_settings *settings;
     const mary_layers *layers;
@@ -111,7 +111,7 @@ static mary_status measure(const chooser *c, const mary_range_method *method, bo
     mary_scales_choose(&c->integer->plan, c->scales, method);
     MARY_TRY_GOTO(mary_integer_emit(copy, &c->integer->plan, c->scales, c->layers, c->integer->layers, corrected),
                   done);
-    MARY_TRY_GOTO(mary_integer_declare(c->integer, c->layers, copy, true), done);
+    MARY_TRY_GOTO(mary_integers_declare(c->integer, c->layers, copy, true), done);
     MARY_TRY_GOTO(mary_model_inline_functions(copy, NULL), done);
     status = mary_statistics_compare(&c->integer->statistics, copy, c->settings, error);
 done:
@@ -159,7 +159,7 @@ static mary_status choose(const chooser *c, mary_calibration_report *report)
 
 /* ---- report ---- */
 
-static mary_status report_scale(const mary_integer *integer, const mary_scale *scale, const char *name,
+static mary_status report_scale(const mary_integers *integer, const mary_scale *scale, const char *name,
                                 mary_convert_report *report)
 {
     const mary_histogram *histogram = &scale->histogram;
@@ -198,8 +198,8 @@ static mary_status report_scale(const mary_integer *integer, const mary_scale *s
     return mary_convert_report_add_activation(report, &row);
 }
 
-static mary_status fill_report(const mary_integer *integer, const mary_scales *scales, const mary_original_names *names,
-                               mary_convert_report *report)
+static mary_status fill_report(const mary_integers *integer, const mary_scales *scales,
+                               const mary_original_names *names, mary_convert_report *report)
 {
     for (size_t v = 0; v < integer->plan.value_count; v++) {
         if (scales->items[v].tensors > 0)
@@ -214,9 +214,9 @@ static mary_status fill_report(const mary_integer *integer, const mary_scales *s
     return MARY_OK;
 }
 
-mary_status mary_integer_finish(mary_integer *integer, mary_model *model, const mary_settings *settings,
-                                const mary_original_names *names, const mary_layers *layers,
-                                mary_convert_report *report)
+mary_status mary_integers_finish(mary_integers *integer, mary_model *model, const mary_settings *settings,
+                                 const mary_original_names *names, const mary_layers *layers,
+                                 mary_convert_report *report)
 {
     mary_scales scales = {0};
     mary_status status = MARY_OK;

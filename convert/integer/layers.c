@@ -88,7 +88,7 @@ static mary_status add_constant(mary_model *model, mary_graph_index *index, cons
 }
 
 /* Zero points of weights are all 0: layers with as many rows share them. */
-static mary_status add_zero_point(mary_integer *integer, mary_model *model, mary_graph_index *index,
+static mary_status add_zero_point(mary_integers *integer, mary_model *model, mary_graph_index *index,
                                   const mary_layers *layers, size_t position)
 {
     int64_t rows = layers->items[position].layout.rows;
@@ -126,7 +126,7 @@ static mary_status add_scales(mary_integer_layer *to, mary_model *model, mary_gr
     return add_constant(model, index, layer->weight, "scale", MARY_FLOAT, rows, 0, to->row_scales, &to->scale);
 }
 
-static mary_status store_first(mary_integer *integer, mary_model *model, mary_graph_index *index,
+static mary_status store_first(mary_integers *integer, mary_model *model, mary_graph_index *index,
                                const mary_settings *settings, mary_layers *layers, size_t position, const float *matrix,
                                mary_layer_report *done)
 {
@@ -174,7 +174,7 @@ done:
 }
 
 /* The same codes and levels as an earlier layer. */
-static mary_status store_again(mary_integer *integer, mary_model *model, mary_graph_index *index,
+static mary_status store_again(mary_integers *integer, mary_model *model, mary_graph_index *index,
                                const mary_layers *layers, size_t position)
 {
     const mary_layer *layer = &layers->items[position];
@@ -205,9 +205,9 @@ static mary_status store_again(mary_integer *integer, mary_model *model, mary_gr
     return to->scale == NULL ? mary_fail_memory(1) : MARY_OK;
 }
 
-mary_status mary_integer_quantize(mary_integer *integer, mary_model *model, mary_graph_index *index,
-                                  const mary_settings *settings, mary_layers *layers, size_t position,
-                                  const float *matrix, mary_layer_report *done)
+mary_status mary_integers_quantize(mary_integers *integer, mary_model *model, mary_graph_index *index,
+                                   const mary_settings *settings, mary_layers *layers, size_t position,
+                                   const float *matrix, mary_layer_report *done)
 {
     mary_layer *layer = &layers->items[position];
     MARY_TRY(read_bias(model, index, layer, &integer->layers[position].bias));
