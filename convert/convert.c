@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "convert/body.h"
+#include "convert/integer/integer.h"
 #include "convert/levels.h"
 #include "convert/passes/passes.h"
 #include "convert/rewrite.h"
@@ -19,7 +20,13 @@ typedef struct conversion {
     mary_layer_report *done; /* [layers.count] */
     mary_convert_report *report;
     uint64_t weights, weights_done;
+    mary_integers integer; /* when activations are integers */
 } conversion;
+
+static bool is_integer(const conversion *c, size_t layer)
+{
+    return c->integer.taken != NULL && c->integer.taken[layer];
+}
 
 static uint64_t model_bytes(const mary_model *model)
 {
@@ -102,6 +109,10 @@ static mary_status quantize_first(conversion *c, mary_graph_index *index, size_t
     const Onnx__GraphProto *graph = c->model->proto->graph;
     const Onnx__TensorProto *tensor = graph->initializer[mary_graph_initializer(index, layer->weight)];
     MARY_TRY_GOTO(read_matrix(c, layer, tensor, &matrix), done);
+    if (is_integer(c, position)) {
+        status = mary_integers_quantize(&c->integer, c->model, index, &c->settings, &c->layers, position, matrix, done);
+        goto done;
+    }
     MARY_TRY_GOTO(mary_layer_quantize(layer, matrix, c->settings.threads, c->settings.options->seed, &quantized), done);
     if (layer->reason != NULL)
         goto done;
@@ -129,7 +140,9 @@ static mary_status quantize_layers(conversion *c)
         return mary_fail_memory(c->layers.count * sizeof *c->done);
     MARY_TRY(mary_graph_index_create(c->model->proto->graph, &index));
     for (size_t i = 0; i < c->layers.count; i++) {
-        const mary_layer *layer = &c->layers.items[i];
+        mary_layer *layer = &c->layers.items[i];
+        if (is_integer(c, i) != is_integer(c, layer->same_as))
+            layer->same_as = i; /* its levels are of another type */
         if (layer->reason == NULL && layer->same_as == i)
             c->weights += (uint64_t)(layer->layout.rows * layer->layout.row_length);
     }
@@ -150,6 +163,10 @@ static mary_status quantize_layers(conversion *c)
         } else if (layer->reason == NULL) {
             *done = c->done[layer->same_as];
             done->repeated = true;
+            if (is_integer(c, i))
+                MARY_TRY_GOTO(
+                    mary_integers_quantize(&c->integer, c->model, index, &c->settings, &c->layers, i, NULL, done),
+                    done);
             if (first->reason != NULL)
                 MARY_TRY_GOTO(mary_layer_say(&layer->reason, "%s", first->reason), done);
         }
@@ -173,7 +190,8 @@ static mary_status rewrite_layers(conversion *c)
         mary_layer *layer = &c->layers.items[i];
         if (layer->reason != NULL)
             continue;
-        MARY_TRY_GOTO(mary_layer_rewrite(layer, &c->payloads[layer->same_as], c->done[i].bits), done);
+        if (!is_integer(c, i))
+            MARY_TRY_GOTO(mary_layer_rewrite(layer, &c->payloads[layer->same_as], c->done[i].bits), done);
         MARY_TRY_GOTO(mary_names_put(&coded, layer->weight, i), done);
     }
     MARY_TRY_GOTO(mary_graph_index_create(graph, &index), done);
@@ -199,7 +217,7 @@ done:
 static bool kind_used(const conversion *c, mary_layer_kind kind)
 {
     for (size_t i = 0; i < c->layers.count; i++) {
-        if (c->layers.items[i].kind == kind && c->layers.items[i].reason == NULL)
+        if (c->layers.items[i].kind == kind && c->layers.items[i].reason == NULL && !is_integer(c, i))
             return true;
     }
     return false;
@@ -210,6 +228,7 @@ static mary_status declare(conversion *c)
 {
     Onnx__ModelProto *proto = c->model->proto;
     bool any = false;
+    MARY_TRY(mary_integers_declare(&c->integer, &c->layers, c->model, !c->settings.options->no_functions));
     for (int kind = MARY_LAYER_CONV; kind <= MARY_LAYER_MATMUL; kind++)
         any = any || kind_used(c, (mary_layer_kind)kind);
     if (!any)
@@ -265,7 +284,8 @@ static mary_status fill_report(conversion *c)
         MARY_TRY(mary_convert_report_add(c->report, &c->done[i]));
     }
     for (size_t i = 0; i < graph->n_node; i++)
-        already += mary_layer_kind_of_mary(graph->node[i]) != MARY_LAYER_NONE;
+        already += mary_layer_kind_of_mary(graph->node[i]) != MARY_LAYER_NONE ||
+                   mary_layer_kind_of_integer(graph->node[i]) != MARY_LAYER_NONE;
     for (size_t i = 0; i < c->layers.count; i++)
         already -= c->layers.items[i].reason == NULL;
     if (already > 0)
@@ -282,6 +302,7 @@ static void conversion_free(conversion *c)
         mary_payload_free(&c->payloads[i]);
     mary_free(c->payloads);
     mary_free(c->done);
+    mary_integers_free(&c->integer);
     mary_layers_free(&c->layers);
     mary_original_names_free(&c->names);
     mary_settings_free(&c->settings);
@@ -312,6 +333,30 @@ static mary_status declare_shapes(mary_model *model)
     return status == MARY_ERROR_INTERNAL ? status : MARY_OK;
 }
 
+/* Integer bodies need an opset; raising it may replace nodes, so it comes before layers are chosen. */
+static mary_status raise_opset(conversion *c)
+{
+    if (c->settings.options->activations == 0)
+        return MARY_OK;
+    mary_status status = mary_model_upgrade(c->model, MARY_INTEGER_OPSET);
+    return status == MARY_OK ? status
+                             : mary_fail_context(status, "integer activations need opset %d", MARY_INTEGER_OPSET);
+}
+
+static mary_status calibrate(conversion *c)
+{
+    if (c->settings.options->activations == 0)
+        return MARY_OK;
+    return mary_integers_prepare(c->model, &c->settings, &c->layers, c->report, &c->integer);
+}
+
+static mary_status finish_integers(conversion *c)
+{
+    if (c->settings.options->activations == 0)
+        return MARY_OK;
+    return mary_integers_finish(&c->integer, c->model, &c->settings, &c->names, &c->layers, c->report);
+}
+
 mary_status mary_convert(mary_model *model, const mary_convert_options *options, mary_convert_report **report)
 {
     conversion c = {.model = model};
@@ -323,9 +368,12 @@ mary_status mary_convert(mary_model *model, const mary_convert_options *options,
     MARY_TRY_GOTO(mary_original_names_take(model, &c.settings, &c.names), done);
     c.report->totals.file_before = model_bytes(model);
     MARY_TRY_GOTO(clean_up(&c), done);
+    MARY_TRY_GOTO(raise_opset(&c), done);
     MARY_TRY_GOTO(mary_layers_choose(model, &c.settings, &c.names, &c.layers), done);
+    MARY_TRY_GOTO(calibrate(&c), done);
     MARY_TRY_GOTO(quantize_layers(&c), done);
     MARY_TRY_GOTO(rewrite_layers(&c), done);
+    MARY_TRY_GOTO(finish_integers(&c), done);
     MARY_TRY_GOTO(declare(&c), done);
     MARY_TRY_GOTO(declare_shapes(model), done);
     MARY_TRY_GOTO(fill_report(&c), done);
@@ -346,6 +394,14 @@ done:
 const char *mary_convert_method(size_t index, const char **summary)
 {
     const mary_quantize_method *method = mary_quantize_method_at(index);
+    if (summary != NULL)
+        *summary = method == NULL ? NULL : method->summary;
+    return method == NULL ? NULL : method->name;
+}
+
+const char *mary_calibration_method(size_t index, const char **summary)
+{
+    const mary_range_method *method = mary_range_method_at(index);
     if (summary != NULL)
         *summary = method == NULL ? NULL : method->summary;
     return method == NULL ? NULL : method->name;

@@ -11,6 +11,8 @@
     X(arithmetic) \
     X(batch_normalization) \
     X(cast) \
+    X(channel_affine) \
+    X(channel_shuffle) \
     X(clip) \
     X(col2im) \
     X(compare) \

@@ -1,4 +1,6 @@
 #include "runtime/program.h"
+
+#include "onnx/edit.h"
 #include "runtime/shapes.h"
 
 #include <stdio.h>
@@ -197,8 +199,16 @@ static mary_status add_nodes(mary_program *program)
     return MARY_OK;
 }
 
-/* Marks nodes as removed whose outputs nobody uses, last to first. */
-static void remove_unused(mary_program *program)
+mary_status mary_program_keep(mary_program *program, Onnx__NodeProto *proto)
+{
+    if (!mary_reserve((void **)&program->kept, &program->kept_capacity, program->kept_count + 1, sizeof *program->kept))
+        return mary_fail_memory(program->kept_capacity * 2 * sizeof *program->kept);
+    program->kept[program->kept_count++] = proto;
+    return MARY_OK;
+}
+
+/* Last to first. */
+void mary_program_remove_unused(mary_program *program)
 {
     for (size_t n = program->node_count; n-- > 0;) {
         mary_program_node *node = &program->nodes[n];
@@ -314,11 +324,16 @@ static mary_status build(mary_program *program, bool fuse, const mary_parallel *
     MARY_TRY(add_nodes(program));
     MARY_TRY(add_outputs(program));
     MARY_TRY(check_ports(program));
-    remove_unused(program);
-    MARY_TRY(mary_program_fold(program, parallel));
-    remove_unused(program);
-    if (fuse)
+    mary_program_remove_unused(program);
+    MARY_TRY(mary_program_fold(program, fuse, parallel));
+    mary_program_remove_unused(program);
+    if (fuse) {
+        MARY_TRY(mary_program_u8(program));
+        MARY_TRY(mary_program_fold(program, false, parallel));
+        mary_program_remove_unused(program);
+        MARY_TRY(mary_program_shuffle(program));
         MARY_TRY(mary_program_fuse(program));
+    }
     return pack_all(program);
 }
 
@@ -378,6 +393,9 @@ void mary_program_free(mary_program **program_pointer)
     }
     for (size_t i = 0; i < program->value_count; i++)
         mary_free(program->values[i].owned);
+    for (size_t i = 0; i < program->kept_count; i++)
+        mary_node_free(program->kept[i]);
+    mary_free(program->kept);
     mary_free(program->nodes);
     mary_free(program->values);
     mary_free(program->inputs);

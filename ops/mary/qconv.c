@@ -195,6 +195,7 @@ const mary_op mary_ops_mary_qconv[] = {
      .since = 1,
      .prepare = prepare,
      .pack = pack,
+     .flags = MARY_OP_CHANNELS_ONLY,
      .infer = infer,
      .scratch = scratch,
      .run = run,
