@@ -19,7 +19,8 @@
     X(qlinear_table)                                                                                                   \
     X(qlinear_pool)                                                                                                    \
     X(quantise)                                                                                                        \
-    X(qgemv)
+    X(qgemv)                                                                                                           \
+    X(qdepthwise)
 
 #define KERNEL_DECLARE(name)                                                                                           \
     void kernel_check_##name(kernel_harness *h);                                                                       \
