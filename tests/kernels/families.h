@@ -21,7 +21,8 @@
     X(qlinear_pool)                                                                                                    \
     X(quantise)                                                                                                        \
     X(qtile)                                                                                                           \
-    X(qdecode)
+    X(qdecode)                                                                                                         \
+    X(qgemv)
 
 #define KERNEL_DECLARE(name)                                                                                           \
     void kernel_check_##name(kernel_harness *h);                                                                       \
