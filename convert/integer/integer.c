@@ -111,8 +111,7 @@ static mary_status measure(const chooser *c, const mary_range_method *method, bo
     mary_scales_choose(&c->integer->plan, c->scales, method);
     MARY_TRY_GOTO(mary_integer_emit(copy, &c->integer->plan, c->scales, c->layers, c->integer->layers, corrected),
                   done);
-    MARY_TRY_GOTO(mary_integers_declare(c->integer, c->layers, copy, true), done);
-    MARY_TRY_GOTO(mary_model_inline_functions(copy, NULL), done);
+    MARY_TRY_GOTO(mary_integers_declare(c->integer, c->layers, copy, false), done);
     status = mary_statistics_compare(&c->integer->statistics, copy, c->settings, error);
 done:
     mary_model_free(&copy);
