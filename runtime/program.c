@@ -328,7 +328,7 @@ static mary_status build(mary_program *program, bool fuse, const mary_parallel *
     MARY_TRY(mary_program_fold(program, fuse, parallel));
     mary_program_remove_unused(program);
     if (fuse) {
-        MARY_TRY(mary_program_integer(program));
+        MARY_TRY(mary_program_u8(program));
         MARY_TRY(mary_program_fold(program, false, parallel));
         mary_program_remove_unused(program);
         MARY_TRY(mary_program_shuffle(program));

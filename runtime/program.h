@@ -61,9 +61,9 @@ void mary_program_free(mary_program **program);
 mary_status mary_program_create_shapes(mary_model *model, mary_program **program);
 
 /* Steps of mary_program_create, each in its own file. */
-/* fold.c; `keep_dequantize`: what DequantizeLinear makes of constants stays for mary_program_integer to see. */
+/* fold.c; `keep_dequantize`: what DequantizeLinear makes of constants stays for mary_program_u8 to see. */
 mary_status mary_program_fold(mary_program *program, bool keep_dequantize, const mary_parallel *parallel);
-mary_status mary_program_integer(mary_program *program); /* integer.c */
+mary_status mary_program_u8(mary_program *program);      /* u8.c */
 mary_status mary_program_shuffle(mary_program *program); /* fuse_shuffle.c */
 mary_status mary_program_fuse(mary_program *program);    /* fuse.c */
 

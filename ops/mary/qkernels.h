@@ -2,10 +2,11 @@
 #ifndef MARY_OPS_MARY_QKERNELS_H
 #define MARY_OPS_MARY_QKERNELS_H
 
+#include "ops/mary/qdecode.h"
 #include "ops/mary/qweights.h"
 
 /* A tile: m pixels times a panel.
- *   out[i][j] = epilogue of row `row + j`: bias + sum over runs, c of rows[run][i][c] * panel[...]
+ *   out[i][j] = epilogue, but for its table, of row `row + j`: bias + sum over runs, c of rows[run][i][c] * panel[...]
  * for i < m, j < n. A run reads run_quads * 4 bytes at its pointer; behind run_depth they may be anything. */
 typedef struct mary_qtile_call {
     const uint8_t *const *rows; /* entry run * rows_stride + i */
@@ -27,18 +28,21 @@ struct mary_qkernels {
     int nr;                     /* rows of a full panel: 16, 32, 48 or 64 */
     int mr[MARY_Q_MOST_STRIPS]; /* most pixels of a tile, by strips - 1 */
     void (*tile)(const mary_qtile_call *call);
-    /* Quads [0, quads) of a packed panel into [quads][16 * strips][4]. By log2(bits): 1, 2 and 4 bits. */
-    void (*decode[3])(const uint8_t *codes, const int8_t *levels, int64_t level_stride, int strips, int64_t quads,
-                      int8_t *panel);
+    void (*table)(const uint8_t *table, uint8_t *bytes, int64_t count); /* bytes[i] = table[bytes[i]] */
+    mary_qdecode *decode[3];                                            /* by log2(bits): 1, 2 and 4 bits */
 };
 
 extern const mary_qkernels mary_qkernels_scalar;
 #if defined(__x86_64__)
 extern const mary_qkernels mary_qkernels_avx2, mary_qkernels_avxvnni, mary_qkernels_avx512vnni;
+extern const mary_qkernels mary_qkernels_avx512vbmi; /* the same with AVX512_VBMI */
 #elif defined(__aarch64__)
 extern const mary_qkernels mary_qkernels_neon;
 #endif
 
 const mary_qkernels *mary_qkernels_for(mary_cpu cpu);
+
+void mary_qtable_scalar(const uint8_t *table, uint8_t *bytes, int64_t count);
+void mary_qtable_vbmi(const uint8_t *table, uint8_t *bytes, int64_t count);
 
 #endif

@@ -22,7 +22,8 @@ static void tile(const mary_qtile_call *c)
         }
         for (int j = 0; j < c->n; j++) {
             uint8_t residual = c->epilogue->has_residual ? c->residual[i * c->residual_stride + j] : 0;
-            c->out[i * c->out_stride + j] = mary_qepilogue_apply(c->epilogue, c->row + j, (int32_t)sums[j], residual);
+            c->out[i * c->out_stride + j] =
+                mary_qepilogue_requantise(c->epilogue, c->row + j, (int32_t)sums[j], residual);
         }
     }
 }
@@ -59,8 +60,8 @@ static inline void decode(int bits, const uint8_t *codes, const int8_t *levels, 
 }
 
 #define DECODE(bits)                                                                                                   \
-    static void decode##bits(const uint8_t *codes, const int8_t *levels, int64_t level_stride, int strips,             \
-                             int64_t quads, int8_t *panel)                                                             \
+    void mary_qdecode##bits##_scalar(const uint8_t *codes, const int8_t *levels, int64_t level_stride, int strips,     \
+                                     int64_t quads, int8_t *panel)                                                     \
     {                                                                                                                  \
         decode(bits, codes, levels, level_stride, strips, quads, panel);                                               \
     }
@@ -68,5 +69,16 @@ DECODE(1)
 DECODE(2)
 DECODE(4)
 
+void mary_qtable_scalar(const uint8_t *table, uint8_t *bytes, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++)
+        bytes[i] = table[bytes[i]];
+}
+
 const mary_qkernels mary_qkernels_scalar = {
-    .name = "int8 scalar", .nr = NR, .mr = {MR, MR, MR, MR}, .tile = tile, .decode = {decode1, decode2, decode4}};
+    .name = "int8 scalar",
+    .nr = NR,
+    .mr = {MR, MR, MR, MR},
+    .tile = tile,
+    .table = mary_qtable_scalar,
+    .decode = {mary_qdecode1_scalar, mary_qdecode2_scalar, mary_qdecode4_scalar}};

@@ -78,8 +78,8 @@ static inline float mary_qepilogue_clamp(float value, int32_t zero)
     return value < high ? value : high;
 }
 
-/* The definition; `residual` is ignored when there is none. */
-static inline uint8_t mary_qepilogue_apply(const mary_qepilogue *e, int64_t row, int32_t acc, uint8_t residual)
+/* All but the table; `residual` is ignored when there is none. */
+static inline uint8_t mary_qepilogue_requantise(const mary_qepilogue *e, int64_t row, int32_t acc, uint8_t residual)
 {
     float q = rintf(mary_qepilogue_clamp((float)acc * e->multiplier[row], e->y_zero));
     int32_t y;
@@ -89,7 +89,14 @@ static inline uint8_t mary_qepilogue_apply(const mary_qepilogue *e, int64_t row,
     } else {
         y = (int32_t)q + e->y_zero;
     }
-    return e->table != NULL ? e->table[y] : (uint8_t)y;
+    return (uint8_t)y;
+}
+
+/* The definition. */
+static inline uint8_t mary_qepilogue_apply(const mary_qepilogue *e, int64_t row, int32_t acc, uint8_t residual)
+{
+    uint8_t y = mary_qepilogue_requantise(e, row, acc, residual);
+    return e->table != NULL ? e->table[y] : y;
 }
 
 /* The numbers of one node, made by its pack from constants. */

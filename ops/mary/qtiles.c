@@ -284,6 +284,8 @@ static void multiply(const tiles *t, place *at, int64_t group, int64_t first, co
                                     .out = p->y + pixel * p->y_stride + channel,
                                     .out_stride = p->y_stride};
             t->kernels->tile(&call);
+            for (int j = 0; j < m && p->epilogue->table != NULL; j++) /* still in the first-level cache */
+                t->kernels->table(p->epilogue->table, call.out + j * call.out_stride, call.n);
         }
         pixel += m;
     }

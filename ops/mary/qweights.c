@@ -9,8 +9,19 @@ enum { BLOCK_DEPTH = MARY_Q_BLOCK * MARY_Q_QUAD /* weights of a row in a block *
 
 const mary_qkernels *mary_qkernels_for(mary_cpu cpu)
 {
-    (void)cpu;
-    return &mary_qkernels_scalar;
+    switch (cpu) {
+#if defined(__x86_64__)
+    case MARY_CPU_AVX512VNNI:
+        return mary_cpu_has_vbmi() ? &mary_qkernels_avx512vbmi : &mary_qkernels_avx512vnni;
+    case MARY_CPU_AVXVNNI:
+        return &mary_qkernels_avxvnni;
+    case MARY_CPU_AVX512: /* without VNNI wider registers gain little */
+    case MARY_CPU_AVX2:
+        return &mary_qkernels_avx2;
+#endif
+    default:
+        return &mary_qkernels_scalar;
+    }
 }
 
 /* 0, 1, 2 for 1, 2, 4 bits */

@@ -18,7 +18,8 @@
     X(qlinear_pair)                                                                                                    \
     X(qlinear_table)                                                                                                   \
     X(qlinear_pool)                                                                                                    \
-    X(quantise)
+    X(quantise)                                                                                                        \
+    X(qgemv)
 
 #define KERNEL_DECLARE(name)                                                                                           \
     void kernel_check_##name(kernel_harness *h);                                                                       \

@@ -3,12 +3,12 @@
 #include <string.h>
 
 #include "ops/mary/qlinear.h"
-#include "runtime/integer.h"
+#include "runtime/u8.h"
 
 static bool is_mary_linear(const mary_program_node *node)
 {
-    return mary_integer_is(node, "ai.mary", "MaryQLinearConv") || mary_integer_is(node, "ai.mary", "MaryQLinearGemm") ||
-           mary_integer_is(node, "ai.mary", "MaryQLinearMatMul");
+    return mary_u8_is(node, "ai.mary", "MaryQLinearConv") || mary_u8_is(node, "ai.mary", "MaryQLinearGemm") ||
+           mary_u8_is(node, "ai.mary", "MaryQLinearMatMul");
 }
 
 /* The MaryQLinear* node that makes `value` for one reader alone. */
@@ -31,7 +31,7 @@ static mary_status absorb(mary_program *program, mary_program_node *node, mary_p
     for (int i = 0; i < MARY_QLINEAR_INPUTS; i++)
         inputs[i] = i < node->input_count ? node->inputs[i] : -1;
     memcpy(inputs + first, extra, (size_t)count * sizeof *extra);
-    MARY_TRY(mary_integer_set_inputs(program, node, inputs, first + count));
+    MARY_TRY(mary_u8_set_inputs(program, node, inputs, first + count));
     program->values[node->outputs[0]].producer = -1;
     node->outputs[0] = absorbed->outputs[0];
     program->values[node->outputs[0]].producer = (int)(node - program->nodes);
@@ -49,9 +49,9 @@ static mary_status absorb(mary_program *program, mary_program_node *node, mary_p
 }
 
 /* Inputs of a QLinearAdd: value, scale, zero point of both operands, scale and zero point of the sum. */
-static mary_status absorb_addition(mary_integer *integer, mary_program_node *add)
+static mary_status absorb_addition(mary_u8_graph *graph, mary_program_node *add)
 {
-    mary_program *program = integer->program;
+    mary_program *program = graph->program;
     mary_program_node *best = NULL;
     int best_side = 0;
     for (int side = 0; side < 2; side++) {
@@ -60,12 +60,12 @@ static mary_status absorb_addition(mary_integer *integer, mary_program_node *add
         const mary_quantized_value made = {add->inputs[0], add->inputs[3 * side + 1], add->inputs[3 * side + 2]};
         if (node == NULL || node->input_count > MARY_QLINEAR_RESIDUAL || program->values[other].constant ||
             program->values[other].producer >= (int)(node - program->nodes) ||
-            !mary_integer_same_shape(integer, node->outputs[0], other) ||
-            !mary_integer_same_shape(integer, node->outputs[0], add->outputs[0]))
+            !mary_u8_same_shape(graph, node->outputs[0], other) ||
+            !mary_u8_same_shape(graph, node->outputs[0], add->outputs[0]))
             continue;
         const mary_quantized_value stored = {add->inputs[0], node->inputs[MARY_QLINEAR_Y_SCALE],
                                              node->inputs[MARY_QLINEAR_Y_ZERO]};
-        if (mary_integer_same_parameters(program, &made, &stored)) {
+        if (mary_u8_same_parameters(program, &made, &stored)) {
             best = node;
             best_side = side;
         }
@@ -77,23 +77,23 @@ static mary_status absorb_addition(mary_integer *integer, mary_program_node *add
     return absorb(program, best, add, MARY_QLINEAR_RESIDUAL, extra, 5);
 }
 
-static mary_status absorb_table(mary_integer *integer, mary_program_node *table)
+static mary_status absorb_table(mary_u8_graph *graph, mary_program_node *table)
 {
-    mary_program_node *node = maker(integer->program, table->inputs[0]);
+    mary_program_node *node = maker(graph->program, table->inputs[0]);
     if (node == NULL || node->input_count > MARY_QLINEAR_TABLE)
         return MARY_OK;
-    return absorb(integer->program, node, table, MARY_QLINEAR_TABLE, &table->inputs[1], 1);
+    return absorb(graph->program, node, table, MARY_QLINEAR_TABLE, &table->inputs[1], 1);
 }
 
-mary_status mary_integer_epilogues(mary_integer *integer)
+mary_status mary_u8_epilogues(mary_u8_graph *graph)
 {
-    mary_program *program = integer->program;
+    mary_program *program = graph->program;
     for (size_t i = 0; i < program->node_count; i++) {
         mary_program_node *node = &program->nodes[i];
-        if (mary_integer_is(node, "com.microsoft", "QLinearAdd") && node->input_count == 8)
-            MARY_TRY(absorb_addition(integer, node));
-        else if (mary_integer_is(node, "ai.mary.internal", "Table"))
-            MARY_TRY(absorb_table(integer, node));
+        if (mary_u8_is(node, "com.microsoft", "QLinearAdd") && node->input_count == 8)
+            MARY_TRY(absorb_addition(graph, node));
+        else if (mary_u8_is(node, "ai.mary.internal", "Table"))
+            MARY_TRY(absorb_table(graph, node));
     }
     return MARY_OK;
 }

@@ -9,7 +9,7 @@
 
 #include "onnx/edit.h"
 #include "ops/mary/qlinear.h"
-#include "runtime/integer.h"
+#include "runtime/u8.h"
 
 enum { LEVELS = 256 };
 
@@ -52,8 +52,7 @@ static const mary_program_node *dequantized_constant(const mary_program *program
     if (value < 0 || program->values[value].producer < 0)
         return NULL;
     const mary_program_node *node = &program->nodes[program->values[value].producer];
-    return mary_integer_is(node, "", "DequantizeLinear") && constant(program, node->inputs[0], type) != NULL ? node
-                                                                                                             : NULL;
+    return mary_u8_is(node, "", "DequantizeLinear") && constant(program, node->inputs[0], type) != NULL ? node : NULL;
 }
 
 static bool plain_gemm(const mary_program_node *node)
@@ -70,7 +69,7 @@ static bool plain_gemm(const mary_program_node *node)
 static bool lay_out(const mary_program_node *node, const mary_shape *w, linear *l)
 {
     int64_t transposed = 0;
-    if (mary_integer_is(node, "", "Conv") && w->rank >= 3 && w->rank <= 5) {
+    if (mary_u8_is(node, "", "Conv") && w->rank >= 3 && w->rank <= 5) {
         l->type = "MaryQLinearConv";
         l->rows = w->dims[0];
         l->row_length = mary_shape_count_range(w, 1, w->rank);
@@ -79,8 +78,8 @@ static bool lay_out(const mary_program_node *node, const mary_shape *w, linear *
         l->weight_shape = *w;
         return l->rows > 0 && l->row_length > 0;
     }
-    const bool gemm = mary_integer_is(node, "", "Gemm");
-    if ((!gemm && !mary_integer_is(node, "", "MatMul")) || w->rank != 2 || (gemm && !plain_gemm(node)))
+    const bool gemm = mary_u8_is(node, "", "Gemm");
+    if ((!gemm && !mary_u8_is(node, "", "MatMul")) || w->rank != 2 || (gemm && !plain_gemm(node)))
         return false;
     if (gemm && mary_attribute_int(node->node.proto, "transB", 0, &transposed) != MARY_OK)
         return false;
@@ -194,26 +193,26 @@ static mary_status add_constants(mary_program *program, const linear *l, const f
     for (int i = 0; i < LEVELS; i++)
         levels[i] = (int8_t)(i - 128);
     *zero = 0;
-    status = mary_integer_constant(program, MARY_UINT8, l->rows * l->row_length, codes, &inputs[MARY_QLINEAR_CODES]);
+    status = mary_u8_constant(program, MARY_UINT8, l->rows * l->row_length, codes, &inputs[MARY_QLINEAR_CODES]);
     if (status == MARY_OK)
         program->values[inputs[MARY_QLINEAR_CODES]].tensor.shape = (mary_shape){2, {l->rows, l->row_length}};
     else
         goto no_codes;
-    status = mary_integer_constant(program, MARY_INT8, LEVELS, levels, &inputs[MARY_QLINEAR_LEVELS]);
+    status = mary_u8_constant(program, MARY_INT8, LEVELS, levels, &inputs[MARY_QLINEAR_LEVELS]);
     if (status != MARY_OK)
         goto no_levels;
     program->values[inputs[MARY_QLINEAR_LEVELS]].tensor.shape = (mary_shape){2, {1, LEVELS}};
-    MARY_TRY(mary_integer_constant(program, MARY_INT8, 1, zero, &inputs[MARY_QLINEAR_W_ZERO]));
+    MARY_TRY(mary_u8_constant(program, MARY_INT8, 1, zero, &inputs[MARY_QLINEAR_W_ZERO]));
     float *scale = allocate((size_t)l->rows * sizeof *scale, &status);
     MARY_TRY(status);
     memcpy(scale, scales, (size_t)l->rows * sizeof *scale);
-    MARY_TRY(mary_integer_constant(program, MARY_FLOAT, l->rows, scale, &inputs[MARY_QLINEAR_W_SCALE]));
+    MARY_TRY(mary_u8_constant(program, MARY_FLOAT, l->rows, scale, &inputs[MARY_QLINEAR_W_SCALE]));
     if (bias == NULL)
         return MARY_OK;
     int32_t *sums = allocate((size_t)l->rows * sizeof *sums, &status);
     MARY_TRY(status);
     memcpy(sums, bias, (size_t)l->rows * sizeof *sums);
-    return mary_integer_constant(program, MARY_INT32, l->rows, sums, &inputs[MARY_QLINEAR_BIAS]);
+    return mary_u8_constant(program, MARY_INT32, l->rows, sums, &inputs[MARY_QLINEAR_BIAS]);
 no_codes:
     mary_free(levels);
 no_levels:
@@ -221,17 +220,17 @@ no_levels:
     return status;
 }
 
-static mary_status replace(mary_integer *integer, mary_program_node *quantize, mary_program_node *node, const linear *l,
+static mary_status replace(mary_u8_graph *graph, mary_program_node *quantize, mary_program_node *node, const linear *l,
                            const mary_quantized_value *from, const mary_quantized_value *to, float *scales,
                            int32_t *bias, bool *done)
 {
-    mary_program *program = integer->program;
+    mary_program *program = graph->program;
     const float *stored_scales = program->values[l->weight_scale].tensor.data;
     const bool one = mary_shape_count(&program->values[l->weight_scale].tensor.shape) == 1;
     const int32_t *stored;
     const float *floats;
     float x_scale;
-    if (!mary_integer_float(program, from->scale, &x_scale))
+    if (!mary_u8_float(program, from->scale, &x_scale))
         return MARY_OK;
     for (int64_t r = 0; r < l->rows; r++)
         scales[r] = stored_scales[one ? 0 : r];
@@ -252,31 +251,31 @@ static mary_status replace(mary_integer *integer, mary_program_node *quantize, m
     inputs[MARY_QLINEAR_Y_ZERO] = to->zero_point;
     MARY_TRY(add_constants(program, l, scales, stored != NULL || floats != NULL ? bias : NULL, inputs));
     MARY_TRY(add_attributes(program, node, l));
-    MARY_TRY(mary_integer_set_inputs(program, node, inputs,
-                                     inputs[MARY_QLINEAR_BIAS] < 0 ? MARY_QLINEAR_BIAS : MARY_QLINEAR_BIAS + 1));
+    MARY_TRY(mary_u8_set_inputs(program, node, inputs,
+                                inputs[MARY_QLINEAR_BIAS] < 0 ? MARY_QLINEAR_BIAS : MARY_QLINEAR_BIAS + 1));
     const mary_op *op = mary_op_find("ai.mary", l->type, 1);
     if (op == NULL)
         return mary_fail(MARY_ERROR_INTERNAL, "there is no operator %s", l->type);
-    MARY_TRY(mary_integer_become(node, op, node));
-    MARY_TRY(mary_integer_label(node, l->type));
-    mary_integer_take_result(program, node, quantize);
+    MARY_TRY(mary_u8_become(node, op, node));
+    MARY_TRY(mary_u8_label(node, l->type));
+    mary_u8_take_result(program, node, quantize);
     *done = true;
     return MARY_OK;
 }
 
-mary_status mary_integer_linear(mary_integer *integer, mary_program_node *quantize, mary_program_node *node, bool *done)
+mary_status mary_u8_linear(mary_u8_graph *graph, mary_program_node *quantize, mary_program_node *node, bool *done)
 {
-    mary_program *program = integer->program;
+    mary_program *program = graph->program;
     mary_quantized_value from, to;
     linear l;
-    if (!mary_integer_quantizes(program, quantize, &to) || !describe(program, node, &l) ||
-        !mary_integer_dequantized(program, node->inputs[0], &from))
+    if (!mary_u8_quantizes(program, quantize, &to) || !describe(program, node, &l) ||
+        !mary_u8_dequantized(program, node->inputs[0], &from))
         return MARY_OK;
     float *scales = mary_calloc((size_t)l.rows, sizeof *scales);
     int32_t *bias = mary_calloc((size_t)l.rows, sizeof *bias);
     mary_status status = scales == NULL || bias == NULL
                              ? mary_fail_memory((size_t)l.rows * sizeof *scales)
-                             : replace(integer, quantize, node, &l, &from, &to, scales, bias, done);
+                             : replace(graph, quantize, node, &l, &from, &to, scales, bias, done);
     mary_free(scales);
     mary_free(bias);
     return status;

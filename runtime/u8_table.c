@@ -4,13 +4,13 @@
 #include <string.h>
 
 #include "runtime/evaluate.h"
-#include "runtime/integer.h"
+#include "runtime/u8.h"
 
 enum { MOST_NODES = 24, VALUES = 256 };
 
 /* The nodes between one u8 value and the QuantizeLinear, in no order. */
 typedef struct chain {
-    mary_integer *integer;
+    mary_u8_graph *graph;
     int nodes[MOST_NODES];
     int count;
     int source; /* the u8 value; -1: not met yet */
@@ -32,7 +32,7 @@ static bool is_element_wise(const mary_program_node *node)
                                         "Min",        "Max",         "Identity",
                                         "Swish",      "QuickGelu",   "ThresholdedRelu"};
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
-        if (mary_integer_is(node, "", types[i]))
+        if (mary_u8_is(node, "", types[i]))
             return node->output_count == 1 && node->input_count >= 1;
     }
     return false;
@@ -42,7 +42,7 @@ static bool collect(chain *c, int value);
 
 static bool collect_node(chain *c, int number)
 {
-    const mary_program *program = c->integer->program;
+    const mary_program *program = c->graph->program;
     const mary_program_node *node = &program->nodes[number];
     mary_quantized_value from;
     for (int i = 0; i < c->count; i++) {
@@ -52,7 +52,7 @@ static bool collect_node(chain *c, int number)
     if (c->count == MOST_NODES)
         return false;
     c->nodes[c->count++] = number;
-    if (mary_integer_dequantized(program, node->outputs[0], &from)) {
+    if (mary_u8_dequantized(program, node->outputs[0], &from)) {
         if (c->source >= 0 && c->source != from.value)
             return false;
         c->source = from.value;
@@ -69,7 +69,7 @@ static bool collect_node(chain *c, int number)
 
 static bool collect(chain *c, int value)
 {
-    const mary_program *program = c->integer->program;
+    const mary_program *program = c->graph->program;
     if (program->values[value].constant) {
         const mary_tensor *tensor = &program->values[value].tensor;
         return tensor->data != NULL && mary_shape_count(&tensor->shape) == 1;
@@ -85,7 +85,7 @@ static int ascending(const void *a, const void *b)
 /* Runs one node of the chain on VALUES elements; `results[k]` is that of the chain's k-th node. */
 static mary_status evaluate(const chain *c, int position, mary_tensor *results, const mary_tensor *source)
 {
-    const mary_program *program = c->integer->program;
+    const mary_program *program = c->graph->program;
     const mary_program_node *node = &program->nodes[c->nodes[position]];
     const mary_tensor *inputs[16] = {0};
     mary_tensor constants[16], *outputs[1] = {&results[position]};
@@ -142,18 +142,17 @@ static mary_status add_table(mary_program *program, const uint8_t *table, int *v
     if (copy == NULL)
         return mary_fail_memory(VALUES);
     memcpy(copy, table, VALUES);
-    return mary_integer_constant(program, MARY_UINT8, VALUES, copy, value);
+    return mary_u8_constant(program, MARY_UINT8, VALUES, copy, value);
 }
 
-mary_status mary_integer_table(mary_integer *integer, mary_program_node *quantize, bool *done)
+mary_status mary_u8_table(mary_u8_graph *graph, mary_program_node *quantize, bool *done)
 {
-    mary_program *program = integer->program;
-    chain c = {.integer = integer, .source = -1};
+    mary_program *program = graph->program;
+    chain c = {.graph = graph, .source = -1};
     int number = (int)(quantize - program->nodes);
     *done = false;
     c.nodes[c.count++] = number;
-    if (!collect(&c, quantize->inputs[0]) || c.source < 0 ||
-        !mary_integer_same_shape(integer, c.source, quantize->outputs[0]))
+    if (!collect(&c, quantize->inputs[0]) || c.source < 0 || !mary_u8_same_shape(graph, c.source, quantize->outputs[0]))
         return MARY_OK;
     qsort(c.nodes, (size_t)c.count, sizeof c.nodes[0], ascending);
     uint8_t table[VALUES];
@@ -169,9 +168,9 @@ mary_status mary_integer_table(mary_integer *integer, mary_program_node *quantiz
     int inputs[2] = {c.source, -1};
     if (!identity)
         MARY_TRY(add_table(program, table, &inputs[1]));
-    MARY_TRY(mary_integer_set_inputs(program, quantize, inputs, identity ? 1 : 2));
-    MARY_TRY(mary_integer_become(quantize, op, quantize));
-    MARY_TRY(mary_integer_label(quantize, op->type));
+    MARY_TRY(mary_u8_set_inputs(program, quantize, inputs, identity ? 1 : 2));
+    MARY_TRY(mary_u8_become(quantize, op, quantize));
+    MARY_TRY(mary_u8_label(quantize, op->type));
     *done = true;
     return MARY_OK;
 }

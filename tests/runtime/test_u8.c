@@ -366,7 +366,7 @@ START_TEST(int8_layers_of_other_tools_run_on_integers)
 }
 END_TEST
 
-MARY_TEST_MAIN("runtime/integer", pooling_stays_on_bytes, other_parameters_keep_pooling_in_float,
+MARY_TEST_MAIN("runtime/u8", pooling_stays_on_bytes, other_parameters_keep_pooling_in_float,
                every_half_of_a_split_is_moved, a_chain_of_element_wise_operators_is_a_table,
                other_parameters_are_a_table_and_the_same_are_nothing, addition_and_product_take_scales,
                average_pools_take_scales, normalisation_before_a_convolution_is_affine,
