@@ -166,7 +166,7 @@ static void count_codes(const mary_qsource *source, int64_t row, int64_t counts[
         }
     }
     for (int64_t k = i * each; k < source->row_length; k++)
-        counts[from[k / each] >> (k % each * bits) & mask]++;
+        counts[from[k * bits >> 3] >> (k * bits & 7) & mask]++;
 }
 
 /* Sum and sum of magnitudes of a row's levels. */
