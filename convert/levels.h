@@ -5,9 +5,10 @@
 #include "convert/choose.h"
 #include "convert/quantize/tensor.h"
 
-/* Quantises `matrix` ([rows, row_length], finite) as the layer's settings ask. When no coding pays, layer->reason says
- * so and `quantized` is left empty; when it is done another way than asked, layer->note says how. */
-mary_status mary_layer_quantize(mary_layer *layer, const float *matrix, int threads, uint64_t seed,
-                                mary_quantized *quantized);
+/* `feedback` is the layer as calibration saw it, or NULL. Quantises `matrix` ([rows, row_length], finite) as the
+ * layer's settings ask. When no coding pays, layer->reason says so and `quantized` is left empty; when it is done
+ * another way than asked, layer->note says how. */
+mary_status mary_layer_quantize(mary_layer *layer, const float *matrix, const mary_feedback *feedback, int threads,
+                                uint64_t seed, mary_quantized *quantized);
 
 #endif

@@ -1,0 +1,25 @@
+/* What the steps of mary_convert share. */
+#ifndef MARY_CONVERT_CONVERSION_H
+#define MARY_CONVERT_CONVERSION_H
+
+#include "convert/choose.h"
+#include "convert/rewrite.h"
+
+/* One conversion. */
+typedef struct mary_conversion {
+    mary_model *model;
+    mary_settings settings;
+    mary_original_names names;
+    mary_layers layers;
+    mary_payload *payloads;  /* [layers.count]; of the first layer of each weight */
+    mary_layer_report *done; /* [layers.count] */
+    float **shifts;          /* [layers.count]: what is added to a layer's bias, [rows]; NULL: nothing */
+    mary_convert_report *report;
+    uint64_t weights, weights_done;
+} mary_conversion;
+
+/* Gives every layer levels and codes: those whose method needs no calibration first, then the others in the order of
+ * the graph. Fills payloads, shifts and done. */
+mary_status mary_conversion_code(mary_conversion *c);
+
+#endif
