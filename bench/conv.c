@@ -57,7 +57,8 @@ static double fma_limit(mary_cpu cpu)
     for (int i = 0; i < 5; i++) {
         double limit = 0;
 #if defined(__x86_64__)
-        limit = cpu == MARY_CPU_AVX512 ? limit_avx512() : cpu == MARY_CPU_AVX2 ? limit_avx2() : 0;
+        mary_cpu base = mary_cpu_base(cpu);
+        limit = base == MARY_CPU_AVX512 ? limit_avx512() : base == MARY_CPU_AVX2 ? limit_avx2() : 0;
 #endif
         best = limit > best ? limit : best;
     }

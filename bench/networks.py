@@ -8,44 +8,14 @@ is a process of its own; while one runs the others wait, so all see the same mac
 """
 import argparse
 import pathlib
-import statistics
-import subprocess
 import sys
 import tempfile
-import time
 
 import numpy
 
-HERE = pathlib.Path(__file__).resolve().parent
-DIMS = (1, 3, 224, 224)
+from contest import DIMS, HERE, Contestant, take_turns
+
 NETWORKS = ["resnet18", "resnet50", "vgg16", "mobilenet_v2", "squeezenet1_1", "efficientnet_b0"]
-
-
-class Contestant:
-    def __init__(self, command, model, threads, folder, label):
-        self.output = pathlib.Path(folder) / f"{label}.raw"
-        self.process = subprocess.Popen([*command, str(model), str(threads), ",".join(map(str, DIMS)), f"{folder}/input.raw", str(self.output)],
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        if self.process.stdout.readline().strip() != "ready":
-            raise SystemExit(f"{label} could not run {model}")
-        self.times = []
-
-    def ask(self, line, answers):
-        self.process.stdin.write(f"{line}\n")
-        self.process.stdin.flush()
-        return [float(self.process.stdout.readline()) for _ in range(answers)]
-
-    def run(self, count):
-        self.times += self.ask(count, count)
-
-    def milliseconds(self):
-        return 1000 * statistics.median(self.times)
-
-    def close(self):
-        peak = self.ask("memory", 1)[0]
-        self.process.stdin.close()
-        self.process.wait()
-        return peak / 1e6
 
 
 def compare(options, name, threads):
@@ -57,15 +27,7 @@ def compare(options, name, threads):
         ours = [str(options.mary / "bench" / "mary_bench_time_model")]
         contestants = [Contestant([sys.executable, str(HERE / "time_ort.py")], float_model, threads, folder, "ort"),
                        Contestant(ours, float_model, threads, folder, "float"), Contestant(ours, coded_model, threads, folder, "coded")]
-        for contestant in contestants:
-            contestant.run(2)
-        count = max(1, min(40, int(0.25 / max(contestant.times[-1] for contestant in contestants))))
-        for contestant in contestants:
-            contestant.times.clear()
-        for _ in range(options.rounds):
-            for contestant in contestants:
-                contestant.run(count)
-                time.sleep(0.05)  # until the threads of this one sleep, too
+        take_turns(contestants, options.rounds)
         wanted, got = (numpy.fromfile(contestant.output, numpy.float32) for contestant in contestants[:2])
         difference = numpy.abs(got - wanted).max() / numpy.abs(wanted).max()
         ort, plain, coded = (contestant.milliseconds() for contestant in contestants)

@@ -3,7 +3,7 @@
  *
  *     time_model MODEL THREADS DIMS INPUT OUTPUT
  *
- * DIMS is "1,3,224,224"; INPUT holds that many floats. After "ready", each line "N" on stdin is answered by the seconds
+ * DIMS is "1,3,224,224"; INPUT holds that many floats. After "ready SECONDS", the time that loading took, each line "N" on stdin is answered by the seconds
  * of N runs, a line each, and "memory" by the most bytes that were ever resident. The first output is left in OUTPUT.
  */
 #include <inttypes.h>
@@ -79,8 +79,10 @@ int main(int argc, char **argv)
         return MARY_ERROR_USAGE;
     }
     const mary_session_options options = {.threads = atoi(argv[2])};
+    const double start_of_load = now();
     check(mary_model_load(argv[1], &model));
     check(mary_session_create(&model, &options, &session));
+    const double loading = now() - start_of_load;
     check(mary_session_input(session, 0, &input));
     read_input(&input, argv[3], argv[4]);
     check(mary_session_run(session, &input, 1, &output, 1));
@@ -89,7 +91,7 @@ int main(int argc, char **argv)
         die(argv[5]);
     mary_array_free(&output);
 
-    printf("ready\n");
+    printf("ready %.9f\n", loading);
     fflush(stdout);
     while (fgets(line, sizeof line, stdin) != NULL) {
         if (strncmp(line, "memory", 6) == 0)

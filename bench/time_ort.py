@@ -22,10 +22,12 @@ def main():
     options.intra_op_num_threads = int(threads)
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
+    start = time.perf_counter()
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    loading = time.perf_counter() - start
     feed = {session.get_inputs()[0].name: numpy.fromfile(input_path, numpy.float32).reshape([int(dim) for dim in dims.split(",")])}
     session.run(None, feed)[0].tofile(output_path)
-    print("ready", flush=True)
+    print(f"ready {loading:.9f}", flush=True)
     for line in sys.stdin:
         if line.startswith("memory"):
             print(memory("VmHWM") - before, flush=True)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "ops/cpu.h"
 
 mary_status mary_cli_parse(const struct argp *argp, int argc, char **argv, void *input)
 {
@@ -94,8 +95,8 @@ static error_t parse_session(int key, char *argument, struct argp_state *state)
         return error;
     }
     case KEY_CPU:
-        if (strcmp(argument, "scalar") != 0 && strcmp(argument, "avx2") != 0 && strcmp(argument, "avx512") != 0)
-            return mary_cli_usage(state, "--cpu takes scalar, avx2 or avx512, not '%s'", argument);
+        if (!mary_cpu_known(argument))
+            return mary_cli_usage(state, "--cpu takes %s, not '%s'", mary_cpu_names(), argument);
         options->cpu = argument;
         return 0;
     default:
@@ -105,7 +106,8 @@ static error_t parse_session(int key, char *argument, struct argp_state *state)
 
 static const struct argp_option session_options[] = {
     {"threads", 't', "N", 0, "Threads to run with (0, the default: one per processor)", 0},
-    {"cpu", KEY_CPU, "TIER", 0, "Kernels to use: scalar, avx2 or avx512 (default: the best that this machine has)", 0},
+    {"cpu", KEY_CPU, "TIER", 0,
+     "Kernels to use: scalar, avx2, avxvnni, avx512, avx512vnni or neon (default: the best that this machine has)", 0},
     {0},
 };
 

@@ -39,7 +39,11 @@ enum {
     KEY_NO_FOLD_BATCHNORM,
     KEY_NO_REMOVE_IDENTITY,
     KEY_NO_DEDUPLICATE,
-    KEY_NO_DROP_UNUSED
+    KEY_NO_DROP_UNUSED,
+    KEY_ACTIVATIONS,
+    KEY_CALIBRATION_METHOD,
+    KEY_NO_BIAS_CORRECTION,
+    KEY_NO_EQUALIZATION
 };
 
 static const struct argp_option options[] = {
@@ -68,6 +72,16 @@ static const struct argp_option options[] = {
     {"no-remove-identity", KEY_NO_REMOVE_IDENTITY, NULL, 0, "Keep Identity and Dropout nodes", 3},
     {"no-deduplicate", KEY_NO_DEDUPLICATE, NULL, 0, "Keep equal tensors apart", 3},
     {"no-drop-unused", KEY_NO_DROP_UNUSED, NULL, 0, "Keep tensors that nothing uses", 3},
+    {"activations", KEY_ACTIVATIONS, "8|float", 0,
+     "8: activations are unsigned bytes from input to output, which needs --calibration-data (default: float)", 1},
+    {"calibration-method", KEY_CALIBRATION_METHOD, "NAME", 0,
+     "How ranges of activations are chosen: min-max, percentile, mse, entropy, or auto (default): whichever makes the "
+     "least "
+     "error in the outputs",
+     9},
+    {"no-bias-correction", KEY_NO_BIAS_CORRECTION, NULL, 0,
+     "Do not take the mean error that levels cause out of the biases (it is done when the outputs get better)", 9},
+    {"no-equalization", KEY_NO_EQUALIZATION, NULL, 0, "Do not balance channels between one layer and the next", 9},
     {"threads", 't', "N", 0, "Threads to convert with (0, the default: one per processor); the result is the same", 4},
     {"seed", KEY_SEED, "N", 0, "Seed of methods that draw numbers (default 0)", 4},
     {"report", KEY_REPORT, "FILE.json", 0, "Write the report as JSON, too", 5},
@@ -142,6 +156,20 @@ static error_t parse_settings(int key, char *argument, struct argp_state *state)
     }
     case 't':
         return parse_int(state, "--threads", argument, 0, 1024, &convert->threads);
+    case KEY_ACTIVATIONS:
+        if (strcmp(argument, "8") != 0 && strcmp(argument, "float") != 0)
+            return mary_cli_usage(state, "--activations is 8 or float, not '%s'", argument);
+        convert->activations = strcmp(argument, "8") == 0 ? 8 : 0;
+        return 0;
+    case KEY_CALIBRATION_METHOD:
+        convert->calibration_method = argument;
+        return 0;
+    case KEY_NO_BIAS_CORRECTION:
+        convert->no_bias_correction = true;
+        return 0;
+    case KEY_NO_EQUALIZATION:
+        convert->no_equalization = true;
+        return 0;
     default:
         return ARGP_ERR_UNKNOWN;
     }
@@ -197,6 +225,11 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     case ARGP_KEY_END:
         if (given->input == NULL || given->output == NULL)
             return mary_cli_usage(state, "which models? mary convert IN.onnx OUT.onnx");
+        if (given->convert.activations == 8 && given->calibration.source_count == 0)
+            return mary_cli_usage(
+                state,
+                "--activations 8 needs --calibration-data PATH: some hundred sample inputs (.npz, .npy, IDX, ONNX test "
+                "data or a folder of images), from which the range of every activation is measured");
         return 0;
     default:
         return parse_settings(key, argument, state);

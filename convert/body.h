@@ -10,4 +10,7 @@
  * A function of that name with other attributes or inputs is MARY_ERROR_UNSUPPORTED. */
 mary_status mary_body_add(mary_model *model, mary_layer_kind kind);
 
+/* The same for MaryQLinearConv, MaryQLinearGemm and MaryQLinearMatMul; the model has opset 13 or newer. */
+mary_status mary_body_add_integer(mary_model *model, mary_layer_kind kind);
+
 #endif

@@ -47,45 +47,21 @@ static void advance(mary_conversion *c, uint64_t weights)
         options->progress(options->progress_context, c->weights_done, c->weights);
 }
 
-/* What the codes stand for, [rows, row_length]. */
-static mary_status decode(const mary_quantized *quantized, float **matrix)
+/* What the codes stand for: matrix [rows, row_length]. */
+static mary_status decode(const mary_quantized *quantized, float *matrix)
 {
     int64_t length = quantized->row_length, row_bytes = mary_codes_row_bytes(length, quantized->bits);
     uint8_t *codes = mary_alloc((size_t)length);
-    *matrix = mary_alloc((size_t)(quantized->rows * length) * sizeof **matrix);
-    if (codes == NULL || *matrix == NULL) {
-        mary_free(codes);
-        return mary_fail_memory((size_t)(quantized->rows * length) * sizeof **matrix);
-    }
+    if (codes == NULL)
+        return mary_fail_memory((size_t)length);
     for (int64_t r = 0; r < quantized->rows; r++) {
         const float *levels = quantized->values + (quantized->shared ? 0 : r << quantized->bits);
         mary_codes_unpack(quantized->codes + r * row_bytes, length, quantized->bits, codes);
         for (int64_t k = 0; k < length; k++)
-            (*matrix)[r * length + k] = levels[codes[k]];
+            matrix[r * length + k] = levels[codes[k]];
     }
     mary_free(codes);
     return MARY_OK;
-}
-
-/* What the later layers are to see of this one; with a moment, its bias makes up for the means. */
-static mary_status replace(mary_conversion *c, mary_in_order *order, size_t position, const float *matrix,
-                           const mary_quantized *quantized, const mary_second_moment *moment, bool shifts)
-{
-    float *coded = NULL;
-    mary_status status = MARY_OK;
-    MARY_TRY_GOTO(decode(quantized, &coded), done);
-    if (shifts) {
-        c->shifts[position] = mary_alloc((size_t)quantized->rows * sizeof(float));
-        if (c->shifts[position] == NULL) {
-            status = mary_fail_memory((size_t)quantized->rows * sizeof(float));
-            goto done;
-        }
-        mary_second_moment_shift(moment, matrix, coded, c->shifts[position]);
-    }
-    MARY_TRY_GOTO(mary_in_order_replace(order, position, coded, c->shifts[position]), done);
-done:
-    mary_free(coded);
-    return status;
 }
 
 /* A bias may change when it is the layer's alone: not where several layers share a weight. */
@@ -98,35 +74,23 @@ static bool can_shift(const mary_conversion *c, const mary_graph_index *index, s
     return mary_bias_can_shift(c->model, index, &c->layers.items[position]);
 }
 
-/* Levels, codes and initializers of a weight that no earlier layer had. `order` may be NULL; `moment` is what it
- * measured for this layer, or NULL. */
-static mary_status code_first(mary_conversion *c, mary_graph_index *index, size_t position, mary_in_order *order,
-                              mary_second_moment *moment)
+/* Float levels, and the initializers that hold them. */
+static mary_status code_floats(mary_conversion *c, mary_graph_index *index, size_t position, const float *matrix,
+                               mary_measured *measured)
 {
     mary_layer *layer = &c->layers.items[position];
     mary_layer_report *done = &c->done[position];
     mary_quantized quantized = {0};
-    mary_feedback *feedback = NULL;
-    float *matrix = NULL;
     mary_status status = MARY_OK;
-    int threads = c->settings.threads;
-    bool shifts = moment != NULL && can_shift(c, index, position);
-    const Onnx__GraphProto *graph = c->model->proto->graph;
-    const Onnx__TensorProto *tensor = graph->initializer[mary_graph_initializer(index, layer->weight)];
-    MARY_TRY_GOTO(read_matrix(c, layer, tensor, &matrix), done);
-    if (moment != NULL) {
-        mary_second_moment_finish(moment, shifts, threads);
-        status = mary_feedback_create(moment, matrix, threads, &feedback);
-        if (status != MARY_OK) {
-            status = mary_fail_context(status, "node '%s'", layer->name);
-            goto done;
-        }
-    }
-    MARY_TRY_GOTO(mary_layer_quantize(layer, matrix, feedback, threads, c->settings.options->seed, &quantized), done);
+    MARY_TRY_GOTO(mary_layer_quantize(layer, matrix, measured->feedback, c->settings.threads, c->settings.options->seed,
+                                      &quantized),
+                  done);
     if (layer->reason != NULL)
         goto done;
-    if (order != NULL)
-        MARY_TRY_GOTO(replace(c, order, position, matrix, &quantized, moment, shifts), done);
+    if (measured->coded != NULL)
+        MARY_TRY_GOTO(decode(&quantized, measured->coded), done);
+    if (measured->shift != NULL)
+        mary_second_moment_shift(measured->moment, matrix, measured->coded, measured->shift);
     MARY_TRY_GOTO(mary_payload_add(c->model, index, layer, &quantized, &c->payloads[position]), done);
     done->levels = quantized.levels;
     done->bits = quantized.bits;
@@ -136,11 +100,64 @@ static mary_status code_first(mary_conversion *c, mary_graph_index *index, size_
     done->bytes_after = mary_quantized_code_bytes(quantized.rows, quantized.row_length, quantized.bits) +
                         mary_quantized_level_bytes(quantized.rows, quantized.bits, quantized.shared, layer->type);
 done:
+    mary_quantized_free(&quantized);
+    return status;
+}
+
+/* Levels, codes and initializers of a weight that no earlier layer had. `order` may be NULL; `moment` is what it
+ * measured for this layer, or NULL. */
+static mary_status code_first(mary_conversion *c, mary_graph_index *index, size_t position, mary_in_order *order,
+                              mary_second_moment *moment)
+{
+    mary_layer *layer = &c->layers.items[position];
+    mary_measured measured = {.moment = moment};
+    mary_feedback *feedback = NULL;
+    float *matrix = NULL;
+    mary_status status = MARY_OK;
+    int threads = c->settings.threads;
+    size_t rows = (size_t)layer->layout.rows, count = rows * (size_t)layer->layout.row_length;
+    bool integer = mary_conversion_is_integer(c, position);
+    bool shifts = moment != NULL && can_shift(c, index, position);
+    const Onnx__GraphProto *graph = c->model->proto->graph;
+    const Onnx__TensorProto *tensor = graph->initializer[mary_graph_initializer(index, layer->weight)];
+    MARY_TRY_GOTO(read_matrix(c, layer, tensor, &matrix), done);
+    if (order != NULL)
+        measured.coded = mary_alloc(count * sizeof *measured.coded);
+    if (shifts)
+        measured.shift = mary_alloc(rows * sizeof *measured.shift);
+    if ((order != NULL && measured.coded == NULL) || (shifts && measured.shift == NULL)) {
+        status = mary_fail_memory(count * sizeof *measured.coded);
+        goto done;
+    }
+    if (moment != NULL) {
+        mary_second_moment_finish(moment, shifts, threads);
+        status = mary_feedback_create(moment, matrix, threads, &feedback);
+        if (status != MARY_OK) {
+            status = mary_fail_context(status, "node '%s'", layer->name);
+            goto done;
+        }
+        measured.feedback = feedback;
+    }
+    if (integer)
+        status = mary_integers_quantize(&c->integer, c->model, index, &c->settings, &c->layers, position, matrix,
+                                        &measured, &c->done[position]);
+    else
+        status = code_floats(c, index, position, matrix, &measured);
+    if (status != MARY_OK || layer->reason != NULL)
+        goto done;
+    if (order != NULL)
+        MARY_TRY_GOTO(mary_in_order_replace(order, position, measured.coded, measured.shift), done);
+    if (!integer) { /* those of integer layers are kept with them */
+        c->shifts[position] = measured.shift;
+        measured.shift = NULL;
+    }
+done:
     mary_feedback_free(&feedback);
     mary_free(matrix);
-    mary_quantized_free(&quantized);
+    mary_free(measured.coded);
+    mary_free(measured.shift);
     if (status == MARY_OK)
-        advance(c, (uint64_t)(layer->layout.rows * layer->layout.row_length));
+        advance(c, (uint64_t)count);
     return status;
 }
 
@@ -171,7 +188,8 @@ static mary_status code_all(mary_conversion *c, mary_graph_index *index, const b
     return MARY_OK;
 }
 
-static mary_status fill_done(mary_conversion *c)
+/* Layers that share a weight, names for the report, and integer layers now read their codes. */
+static mary_status finish(mary_conversion *c, mary_graph_index *index)
 {
     for (size_t i = 0; i < c->layers.count; i++) {
         mary_layer *layer = &c->layers.items[i];
@@ -180,9 +198,14 @@ static mary_status fill_done(mary_conversion *c)
         if (layer->reason == NULL && layer->same_as != i) {
             *done = c->done[layer->same_as];
             done->repeated = true;
+            if (mary_conversion_is_integer(c, i))
+                MARY_TRY(mary_integers_quantize(&c->integer, c->model, index, &c->settings, &c->layers, i, NULL, NULL,
+                                                done));
             if (first->reason != NULL)
                 MARY_TRY(mary_layer_say(&layer->reason, "%s", first->reason));
         }
+        if (layer->reason == NULL && mary_conversion_is_integer(c, i))
+            MARY_TRY(mary_node_set_input(layer->node, 1, c->integer.layers[i].codes));
         done->name = layer->name;
         done->op_type = mary_layer_op(layer->kind);
         done->weight = layer->weight;
@@ -207,8 +230,10 @@ mary_status mary_conversion_code(mary_conversion *c)
         goto done;
     }
     for (size_t i = 0; i < count; i++) {
-        const mary_layer *layer = &c->layers.items[i];
+        mary_layer *layer = &c->layers.items[i];
         mary_layer_report *report = &c->done[i];
+        if (mary_conversion_is_integer(c, i) != mary_conversion_is_integer(c, layer->same_as))
+            layer->same_as = i; /* its levels are of another type */
         if (layer->layout.rows > 0) {
             report->rows = layer->layout.rows;
             report->row_length = layer->layout.row_length;
@@ -232,7 +257,7 @@ mary_status mary_conversion_code(mary_conversion *c)
         MARY_TRY_GOTO(mary_in_order_create(c->model, &c->layers, measured, calibration, c->settings.threads, &order),
                       done);
     MARY_TRY_GOTO(code_all(c, index, measured, order, moments), done);
-    status = fill_done(c);
+    status = finish(c, index);
 done:
     mary_in_order_free(&order);
     mary_graph_index_free(&index);

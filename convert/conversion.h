@@ -2,7 +2,7 @@
 #ifndef MARY_CONVERT_CONVERSION_H
 #define MARY_CONVERT_CONVERSION_H
 
-#include "convert/choose.h"
+#include "convert/integer/integer.h"
 #include "convert/rewrite.h"
 
 /* One conversion. */
@@ -16,7 +16,13 @@ typedef struct mary_conversion {
     float **shifts;          /* [layers.count]: what is added to a layer's bias, [rows]; NULL: nothing */
     mary_convert_report *report;
     uint64_t weights, weights_done;
+    mary_integers integer; /* when activations are integers */
 } mary_conversion;
+
+static inline bool mary_conversion_is_integer(const mary_conversion *c, size_t layer)
+{
+    return c->integer.taken != NULL && c->integer.taken[layer];
+}
 
 /* Gives every layer levels and codes: those whose method needs no calibration first, then the others in the order of
  * the graph. Fills payloads, shifts and done. */

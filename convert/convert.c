@@ -67,7 +67,8 @@ static mary_status rewrite_layers(mary_conversion *c)
         mary_layer *layer = &c->layers.items[i];
         if (layer->reason != NULL)
             continue;
-        MARY_TRY_GOTO(mary_layer_rewrite(layer, &c->payloads[layer->same_as], c->done[i].bits), done);
+        if (!mary_conversion_is_integer(c, i))
+            MARY_TRY_GOTO(mary_layer_rewrite(layer, &c->payloads[layer->same_as], c->done[i].bits), done);
         MARY_TRY_GOTO(mary_names_put(&coded, layer->weight, i), done);
     }
     MARY_TRY_GOTO(mary_graph_index_create(graph, &index), done);
@@ -93,7 +94,7 @@ done:
 static bool kind_used(const mary_conversion *c, mary_layer_kind kind)
 {
     for (size_t i = 0; i < c->layers.count; i++) {
-        if (c->layers.items[i].kind == kind && c->layers.items[i].reason == NULL)
+        if (c->layers.items[i].kind == kind && c->layers.items[i].reason == NULL && !mary_conversion_is_integer(c, i))
             return true;
     }
     return false;
@@ -104,6 +105,7 @@ static mary_status declare(mary_conversion *c)
 {
     Onnx__ModelProto *proto = c->model->proto;
     bool any = false;
+    MARY_TRY(mary_integers_declare(&c->integer, &c->layers, c->model, !c->settings.options->no_functions));
     for (int kind = MARY_LAYER_CONV; kind <= MARY_LAYER_MATMUL; kind++)
         any = any || kind_used(c, (mary_layer_kind)kind);
     if (!any)
@@ -159,7 +161,8 @@ static mary_status fill_report(mary_conversion *c)
         MARY_TRY(mary_convert_report_add(c->report, &c->done[i]));
     }
     for (size_t i = 0; i < graph->n_node; i++)
-        already += mary_layer_kind_of_mary(graph->node[i]) != MARY_LAYER_NONE;
+        already += mary_layer_kind_of_mary(graph->node[i]) != MARY_LAYER_NONE ||
+                   mary_layer_kind_of_integer(graph->node[i]) != MARY_LAYER_NONE;
     for (size_t i = 0; i < c->layers.count; i++)
         already -= c->layers.items[i].reason == NULL;
     if (already > 0)
@@ -179,6 +182,7 @@ static void conversion_free(mary_conversion *c)
     mary_free(c->payloads);
     mary_free(c->shifts);
     mary_free(c->done);
+    mary_integers_free(&c->integer);
     mary_layers_free(&c->layers);
     mary_original_names_free(&c->names);
     mary_settings_free(&c->settings);
@@ -209,6 +213,30 @@ static mary_status declare_shapes(mary_model *model)
     return status == MARY_ERROR_INTERNAL ? status : MARY_OK;
 }
 
+/* Integer bodies need an opset; raising it may replace nodes, so it comes before layers are chosen. */
+static mary_status raise_opset(mary_conversion *c)
+{
+    if (c->settings.options->activations == 0)
+        return MARY_OK;
+    mary_status status = mary_model_upgrade(c->model, MARY_INTEGER_OPSET);
+    return status == MARY_OK ? status
+                             : mary_fail_context(status, "integer activations need opset %d", MARY_INTEGER_OPSET);
+}
+
+static mary_status calibrate(mary_conversion *c)
+{
+    if (c->settings.options->activations == 0)
+        return MARY_OK;
+    return mary_integers_prepare(c->model, &c->settings, &c->layers, c->report, &c->integer);
+}
+
+static mary_status finish_integers(mary_conversion *c)
+{
+    if (c->settings.options->activations == 0)
+        return MARY_OK;
+    return mary_integers_finish(&c->integer, c->model, &c->settings, &c->names, &c->layers, c->report);
+}
+
 mary_status mary_convert(mary_model *model, const mary_convert_options *options, mary_convert_report **report)
 {
     mary_conversion c = {.model = model};
@@ -220,10 +248,13 @@ mary_status mary_convert(mary_model *model, const mary_convert_options *options,
     MARY_TRY_GOTO(mary_original_names_take(model, &c.settings, &c.names), done);
     c.report->totals.file_before = model_bytes(model);
     MARY_TRY_GOTO(clean_up(&c), done);
+    MARY_TRY_GOTO(raise_opset(&c), done);
     MARY_TRY_GOTO(mary_layers_choose(model, &c.settings, &c.names, &c.layers), done);
+    MARY_TRY_GOTO(calibrate(&c), done);
     MARY_TRY_GOTO(mary_conversion_code(&c), done);
     MARY_TRY_GOTO(shift_biases(&c), done);
     MARY_TRY_GOTO(rewrite_layers(&c), done);
+    MARY_TRY_GOTO(finish_integers(&c), done);
     if (!c.settings.options->no_drop_unused) /* biases that others replaced */
         MARY_TRY_GOTO(mary_pass_drop_unused(model, c.report), done);
     MARY_TRY_GOTO(declare(&c), done);
@@ -246,6 +277,14 @@ done:
 const char *mary_convert_method(size_t index, const char **summary)
 {
     const mary_quantize_method *method = mary_quantize_method_at(index);
+    if (summary != NULL)
+        *summary = method == NULL ? NULL : method->summary;
+    return method == NULL ? NULL : method->name;
+}
+
+const char *mary_calibration_method(size_t index, const char **summary)
+{
+    const mary_range_method *method = mary_range_method_at(index);
     if (summary != NULL)
         *summary = method == NULL ? NULL : method->summary;
     return method == NULL ? NULL : method->name;

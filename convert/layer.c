@@ -4,13 +4,13 @@
 #include <string.h>
 
 static const struct {
-    const char *op, *mary;
+    const char *op, *mary, *integer;
 } names[] = {
-    [MARY_LAYER_NONE] = {"", ""},
-    [MARY_LAYER_CONV] = {"Conv", "MaryConv"},
-    [MARY_LAYER_CONV_TRANSPOSE] = {"ConvTranspose", "MaryConvTranspose"},
-    [MARY_LAYER_GEMM] = {"Gemm", "MaryGemm"},
-    [MARY_LAYER_MATMUL] = {"MatMul", "MaryMatMul"},
+    [MARY_LAYER_NONE] = {"", "", ""},
+    [MARY_LAYER_CONV] = {"Conv", "MaryConv", "MaryQLinearConv"},
+    [MARY_LAYER_CONV_TRANSPOSE] = {"ConvTranspose", "MaryConvTranspose", ""},
+    [MARY_LAYER_GEMM] = {"Gemm", "MaryGemm", "MaryQLinearGemm"},
+    [MARY_LAYER_MATMUL] = {"MatMul", "MaryMatMul", "MaryQLinearMatMul"},
 };
 
 const char *mary_layer_op(mary_layer_kind kind)
@@ -20,6 +20,11 @@ const char *mary_layer_op(mary_layer_kind kind)
 const char *mary_layer_mary_op(mary_layer_kind kind)
 {
     return names[kind].mary;
+}
+
+const char *mary_layer_integer_op(mary_layer_kind kind)
+{
+    return names[kind].integer;
 }
 
 mary_layer_kind mary_layer_kind_of(const Onnx__NodeProto *node)
@@ -39,6 +44,17 @@ mary_layer_kind mary_layer_kind_of_mary(const Onnx__NodeProto *node)
         return MARY_LAYER_NONE;
     for (int kind = MARY_LAYER_CONV; kind <= MARY_LAYER_MATMUL; kind++) {
         if (node->op_type != NULL && strcmp(node->op_type, names[kind].mary) == 0)
+            return (mary_layer_kind)kind;
+    }
+    return MARY_LAYER_NONE;
+}
+
+mary_layer_kind mary_layer_kind_of_integer(const Onnx__NodeProto *node)
+{
+    if (node->domain == NULL || strcmp(node->domain, MARY_DOMAIN) != 0 || node->op_type == NULL)
+        return MARY_LAYER_NONE;
+    for (int kind = MARY_LAYER_CONV; kind <= MARY_LAYER_MATMUL; kind++) {
+        if (names[kind].integer[0] != '\0' && strcmp(node->op_type, names[kind].integer) == 0)
             return (mary_layer_kind)kind;
     }
     return MARY_LAYER_NONE;

@@ -18,8 +18,11 @@ typedef enum mary_layer_kind {
 mary_layer_kind mary_layer_kind_of(const Onnx__NodeProto *node);
 /* The kind of an ai.mary node (MaryConv ...), or MARY_LAYER_NONE. */
 mary_layer_kind mary_layer_kind_of_mary(const Onnx__NodeProto *node);
-const char *mary_layer_op(mary_layer_kind kind);      /* "Conv" */
-const char *mary_layer_mary_op(mary_layer_kind kind); /* "MaryConv" */
+const char *mary_layer_op(mary_layer_kind kind);         /* "Conv" */
+const char *mary_layer_mary_op(mary_layer_kind kind);    /* "MaryConv" */
+const char *mary_layer_integer_op(mary_layer_kind kind); /* "MaryQLinearConv"; "" for ConvTranspose */
+/* The kind of an ai.mary node with integer activations (MaryQLinearConv ...), or MARY_LAYER_NONE. */
+mary_layer_kind mary_layer_kind_of_integer(const Onnx__NodeProto *node);
 
 /* How a weight tensor is read as rows (docs/operators.md): a row is one output channel.
  *   Conv           [O, I/group, kernel...]    row o, as stored

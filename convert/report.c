@@ -7,7 +7,10 @@
 mary_status mary_convert_report_create(mary_convert_report **report)
 {
     *report = mary_calloc(1, sizeof **report);
-    return *report == NULL ? mary_fail_memory(sizeof **report) : MARY_OK;
+    if (*report == NULL)
+        return mary_fail_memory(sizeof **report);
+    (*report)->calibration = (mary_calibration_report){.method = "", .error = -1};
+    return MARY_OK;
 }
 
 static void layer_clear(mary_layer_report *layer)
@@ -19,6 +22,20 @@ static void layer_clear(mary_layer_report *layer)
     mary_free((char *)(uintptr_t)layer->note);
 }
 
+static void activation_clear(mary_activation_report *activation)
+{
+    mary_free((char *)(uintptr_t)activation->name);
+    mary_free((char *)(uintptr_t)activation->method);
+    mary_free((char *)(uintptr_t)activation->note);
+}
+
+static void float_clear(mary_float_node_report *node)
+{
+    mary_free((char *)(uintptr_t)node->name);
+    mary_free((char *)(uintptr_t)node->op_type);
+    mary_free((char *)(uintptr_t)node->reason);
+}
+
 void mary_convert_report_free(mary_convert_report **report)
 {
     if (report == NULL || *report == NULL)
@@ -27,6 +44,12 @@ void mary_convert_report_free(mary_convert_report **report)
         layer_clear(&(*report)->layers[i]);
     for (size_t i = 0; i < (*report)->warning_count; i++)
         mary_free((*report)->warnings[i]);
+    for (size_t i = 0; i < (*report)->activation_count; i++)
+        activation_clear(&(*report)->activations[i]);
+    for (size_t i = 0; i < (*report)->float_count; i++)
+        float_clear(&(*report)->floats[i]);
+    mary_free((*report)->activations);
+    mary_free((*report)->floats);
     mary_free((*report)->layers);
     mary_free((*report)->warnings);
     mary_free(*report);
@@ -49,6 +72,38 @@ mary_status mary_convert_report_add(mary_convert_report *report, const mary_laye
         return mary_fail_memory(1);
     }
     report->layers[report->layer_count++] = copy;
+    return MARY_OK;
+}
+
+mary_status mary_convert_report_add_activation(mary_convert_report *report, const mary_activation_report *activation)
+{
+    if (!mary_reserve((void **)&report->activations, &report->activation_capacity, report->activation_count + 1,
+                      sizeof *report->activations))
+        return mary_fail_memory(sizeof *report->activations);
+    mary_activation_report copy = *activation;
+    copy.name = mary_strdup(activation->name);
+    copy.method = mary_strdup(activation->method);
+    copy.note = mary_strdup(activation->note);
+    if (copy.name == NULL || copy.method == NULL || copy.note == NULL) {
+        activation_clear(&copy);
+        return mary_fail_memory(1);
+    }
+    report->activations[report->activation_count++] = copy;
+    return MARY_OK;
+}
+
+mary_status mary_convert_report_add_float(mary_convert_report *report, const char *name, const char *op_type,
+                                          const char *reason)
+{
+    if (!mary_reserve((void **)&report->floats, &report->float_capacity, report->float_count + 1,
+                      sizeof *report->floats))
+        return mary_fail_memory(sizeof *report->floats);
+    mary_float_node_report copy = {mary_strdup(name), mary_strdup(op_type), mary_strdup(reason)};
+    if (copy.name == NULL || copy.op_type == NULL || copy.reason == NULL) {
+        float_clear(&copy);
+        return mary_fail_memory(1);
+    }
+    report->floats[report->float_count++] = copy;
     return MARY_OK;
 }
 
@@ -103,4 +158,19 @@ const mary_convert_totals *mary_convert_totals_of(const mary_convert_report *rep
 const char *mary_convert_warning(const mary_convert_report *report, size_t index)
 {
     return index < report->warning_count ? report->warnings[index] : NULL;
+}
+
+const mary_activation_report *mary_convert_activation(const mary_convert_report *report, size_t index)
+{
+    return index < report->activation_count ? &report->activations[index] : NULL;
+}
+
+const mary_float_node_report *mary_convert_float_node(const mary_convert_report *report, size_t index)
+{
+    return index < report->float_count ? &report->floats[index] : NULL;
+}
+
+const mary_calibration_report *mary_convert_calibration(const mary_convert_report *report)
+{
+    return &report->calibration;
 }

@@ -5,6 +5,8 @@
 #include <omp.h>
 #include <string.h>
 
+#include "convert/calibrate/range.h"
+
 static bool matches(const char *glob, const char *name)
 {
     return fnmatch(glob, name, 0) == 0;
@@ -30,6 +32,20 @@ static mary_status check_op_types(const mary_convert_options *options)
     return MARY_OK;
 }
 
+static mary_status check_activations(const mary_convert_options *options)
+{
+    const char *method = options->calibration_method;
+    if (options->activations != 0 && options->activations != 8)
+        return mary_fail(MARY_ERROR_USAGE, "activations of %d bits: they are float (0) or of 8 bits",
+                         options->activations);
+    if (method != NULL && strcmp(method, "auto") != 0 && mary_range_method_find(method) == NULL)
+        return mary_fail(MARY_ERROR_USAGE, "calibration method '%s' is unknown", method);
+    if (options->activations == 8 && (options->calibration == NULL || options->calibration->count < 1))
+        return mary_fail(MARY_ERROR_USAGE, "integer activations need calibration data: sample inputs, from which the "
+                                           "range of every activation is measured");
+    return MARY_OK;
+}
+
 static const mary_convert_options no_options;
 
 mary_status mary_settings_create(const mary_convert_options *options, mary_settings *settings)
@@ -45,6 +61,7 @@ mary_status mary_settings_create(const mary_convert_options *options, mary_setti
         return mary_fail(MARY_ERROR_USAGE, "granularity %d is unknown", (int)options->granularity);
     if (options->threads < 0 || options->threads > 1024)
         return mary_fail(MARY_ERROR_USAGE, "the number of threads is %d, it must be from 0 to 1024", options->threads);
+    MARY_TRY(check_activations(options));
     const mary_quantize_method *method = mary_quantize_method_find(options->method);
     if (method == NULL)
         return mary_fail(MARY_ERROR_USAGE, "method '%s' is unknown", options->method);

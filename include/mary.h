@@ -131,6 +131,11 @@ typedef struct mary_convert_options {
     const char
         *config; /* path of a JSON file with settings per layer (docs/operators.md, "Settings per layer"); NULL: none */
     const mary_calibration *calibration; /* NULL: none; a method that measures is then MARY_ERROR_USAGE */
+    int activations;                     /* 0: activations stay float; 8: unsigned bytes, which needs `calibration` */
+    const char *calibration_method; /* how ranges of activations are chosen: a name of mary_calibration_method, or NULL
+                                     * or "auto": all of them are tried, and measured by the error of the outputs */
+    bool no_bias_correction;        /* leave the mean error that levels cause in the outputs of layers */
+    bool no_equalization;           /* do not balance channels between one layer and the next */
     bool no_functions; /* leave out the function bodies: smaller, but only mary (or its plugin) runs the file */
     bool no_fold_constants, no_fold_batchnorm, no_remove_identity, no_deduplicate, no_drop_unused;
     int threads;                     /* 0: one per processor; the result does not depend on it */
@@ -162,6 +167,32 @@ typedef struct mary_convert_totals {
     double bits_per_weight;              /* 8 * bytes_after / weights, float layers included; 0 without weights */
 } mary_convert_totals;
 
+/* Tensors that share a scale, when activations are integers. Strings live as long as the report. */
+typedef struct mary_activation_report {
+    const char *name;   /* of the first of them, as the graph has it */
+    const char *method; /* that chose the range */
+    const char *note;   /* what is worth knowing; "" */
+    int tensors;        /* how many share it */
+    double least, most; /* seen during calibration */
+    double low, high;   /* the range that is stored: scale * (0 - zero_point) and scale * (255 - zero_point) */
+    float scale;
+    int zero_point;
+} mary_activation_report;
+
+/* A node that computes in float although activations are integers. */
+typedef struct mary_float_node_report {
+    const char *name, *op_type, *reason;
+} mary_float_node_report;
+
+typedef struct mary_calibration_report {
+    int64_t runs;         /* 0: activations are float */
+    const char *method;   /* of choosing ranges; "" */
+    bool bias_correction; /* was applied */
+    bool equalization;
+    double error; /* of the outputs on calibration samples: squared error over energy, summed over the outputs;
+                   * negative: not measured */
+} mary_calibration_report;
+
 typedef struct mary_convert_report mary_convert_report;
 
 /* Converts in place. On failure the model may be half converted: it is good for mary_model_free only. A layer that
@@ -173,6 +204,12 @@ MARY_API size_t mary_convert_layer_count(const mary_convert_report *report);
 /* In the order of the graph; NULL past the end. */
 MARY_API const mary_layer_report *mary_convert_layer(const mary_convert_report *report, size_t index);
 MARY_API const mary_convert_totals *mary_convert_totals_of(const mary_convert_report *report);
+/* NULL past the end; there are none unless activations are integers. */
+MARY_API const mary_activation_report *mary_convert_activation(const mary_convert_report *report, size_t index);
+MARY_API const mary_float_node_report *mary_convert_float_node(const mary_convert_report *report, size_t index);
+MARY_API const mary_calibration_report *mary_convert_calibration(const mary_convert_report *report);
+/* Name and one-line description of the methods of choosing ranges; NULL past the end. */
+MARY_API const char *mary_calibration_method(size_t index, const char **summary);
 /* Things worth knowing, one line each; NULL past the end. */
 MARY_API const char *mary_convert_warning(const mary_convert_report *report, size_t index);
 /* Name and one-line description of the methods of choosing levels; NULL past the end. */
@@ -188,7 +225,8 @@ typedef struct mary_session mary_session;
 
 typedef struct mary_session_options {
     int threads;     /* 0: one per processor that this process may use */
-    const char *cpu; /* NULL: the best of this machine, or $MARY_CPU; else "scalar", "avx2", "avx512" */
+    const char *cpu; /* NULL: the best of this machine, or $MARY_CPU; else "scalar", "avx2", "avxvnni",
+                      * "avx512", "avx512vnni", "neon" */
     bool no_fusion;  /* run every node by itself, in the layout that ONNX prescribes */
     bool profile;    /* collect the time of every node; see mary_session_profile */
 } mary_session_options;

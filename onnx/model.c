@@ -23,7 +23,10 @@ static Onnx__OperatorSetIdProto *find_import(const mary_model *model, const char
 int64_t mary_model_opset(const mary_model *model, const char *domain)
 {
     const Onnx__OperatorSetIdProto *import = find_import(model, domain);
-    return import == NULL ? 0 : import->version;
+    if (import != NULL)
+        return import->version;
+    /* ONNX Runtime's own domain has one version, and its tools write files that use it without importing it. */
+    return strcmp(canonical(domain), "com.microsoft") == 0 ? 1 : 0;
 }
 
 mary_status mary_model_set_opset(mary_model *model, const char *domain, int64_t version)

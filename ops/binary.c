@@ -8,7 +8,7 @@
 static mary_broadcast_loop *kernel_loop(mary_binary_kernel kernel)
 {
 #if defined(__x86_64__)
-    switch (mary_cpu_current()) {
+    switch (mary_cpu_base(mary_cpu_current())) {
     case MARY_CPU_AVX512:
         return mary_binary_avx512[kernel];
     case MARY_CPU_AVX2:

@@ -214,9 +214,9 @@ static const char *kernel(const mary_op_node *node)
 
 #define CONV(first, last)                                                                                              \
     {                                                                                                                  \
-        .domain = "", .type = "Conv", .since = first, .until = last, .flags = MARY_OP_EPILOGUE, .prepare = prepare,    \
-        .pack = pack, .infer = infer, .scratch = scratch, .run = run, .release = release,                              \
-        .channels_last = channels_last, .kernel = kernel                                                               \
+        .domain = "", .type = "Conv", .since = first, .until = last,                                                   \
+        .flags = MARY_OP_EPILOGUE | MARY_OP_CHANNELS_ONLY, .prepare = prepare, .pack = pack, .infer = infer,           \
+        .scratch = scratch, .run = run, .release = release, .channels_last = channels_last, .kernel = kernel           \
     }
 
 const mary_op mary_ops_conv[] = {CONV(1, 0), MARY_OP_END};

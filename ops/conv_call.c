@@ -88,8 +88,11 @@ void mary_conv_panels_pack(const float *w, int64_t groups, int64_t filters, int6
 
 const char *mary_conv_kernel_name(mary_cpu cpu, int64_t groups, int64_t depth, int64_t filters)
 {
-    static const char *const depthwise[MARY_CPU_COUNT] = {"depthwise scalar", "depthwise avx2", "depthwise avx512"};
-    return mary_conv_is_depthwise(groups, depth, filters) ? depthwise[cpu] : mary_tile_kernel_for(cpu)->name;
+    static const char *const depthwise[MARY_CPU_COUNT] = {[MARY_CPU_SCALAR] = "depthwise scalar",
+                                                          [MARY_CPU_AVX2] = "depthwise avx2",
+                                                          [MARY_CPU_AVX512] = "depthwise avx512"};
+    return mary_conv_is_depthwise(groups, depth, filters) ? depthwise[mary_cpu_base(cpu)]
+                                                          : mary_tile_kernel_for(cpu)->name;
 }
 
 mary_status mary_conv_scratch(const mary_conv_problem *problem, size_t *bytes)

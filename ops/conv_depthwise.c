@@ -24,7 +24,7 @@ static int thread_count(const mary_conv_problem *p)
 
 static mary_depthwise_function *function_for(mary_cpu cpu)
 {
-    switch (cpu) {
+    switch (mary_cpu_base(cpu)) {
 #if defined(__x86_64__)
     case MARY_CPU_AVX512:
         return mary_depthwise_avx512;

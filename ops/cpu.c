@@ -4,10 +4,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const names[MARY_CPU_COUNT] = {"scalar", "avx2", "avx512"};
+static const char *const names[MARY_CPU_COUNT] = {"scalar", "avx2", "avxvnni", "avx512", "avx512vnni", "neon"};
+
+/* A set of tiers, and the sub-feature bit. */
+enum { HAS_VBMI = 1 << MARY_CPU_COUNT };
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+
+enum { LEAF7_1_EAX_AVXVNNI = 1 << 4 }; /* older cpuid.h do not name it */
 
 static unsigned long long xcr0(void)
 {
@@ -16,54 +21,110 @@ static unsigned long long xcr0(void)
     return (unsigned long long)high << 32 | low;
 }
 
-static mary_cpu probe(void)
+static unsigned probe(void)
 {
-    unsigned a, b, c, d;
+    unsigned a, b, c, d, tiers = 1u << MARY_CPU_SCALAR;
     if (!__get_cpuid(1, &a, &b, &c, &d))
-        return MARY_CPU_SCALAR;
+        return tiers;
     const unsigned needed = bit_OSXSAVE | bit_AVX | bit_FMA | bit_F16C | bit_POPCNT;
     if ((c & needed) != needed || (xcr0() & 0x6) != 0x6)
-        return MARY_CPU_SCALAR;
+        return tiers;
     if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(b & bit_AVX2) || !(b & bit_BMI2))
-        return MARY_CPU_SCALAR;
+        return tiers;
+    tiers |= 1u << MARY_CPU_AVX2;
+    unsigned sub_leaves = a, a1, b1, c1, d1;
+    if (sub_leaves >= 1 && __get_cpuid_count(7, 1, &a1, &b1, &c1, &d1) && (a1 & LEAF7_1_EAX_AVXVNNI))
+        tiers |= 1u << MARY_CPU_AVXVNNI;
     const unsigned wide = bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL;
     if ((b & wide) != wide || (xcr0() & 0xe6) != 0xe6)
-        return MARY_CPU_AVX2;
-    return MARY_CPU_AVX512;
+        return tiers;
+    tiers |= 1u << MARY_CPU_AVX512;
+    if (c & bit_AVX512VNNI)
+        tiers |= 1u << MARY_CPU_AVX512VNNI;
+    if (c & bit_AVX512VBMI)
+        tiers |= HAS_VBMI;
+    return tiers;
+}
+#elif defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
+
+static unsigned probe(void)
+{
+    const unsigned long dot_product = 1ul << 20; /* HWCAP_ASIMDDP */
+    unsigned tiers = 1u << MARY_CPU_SCALAR;
+    return getauxval(AT_HWCAP) & dot_product ? tiers | 1u << MARY_CPU_NEON : tiers;
 }
 #else
-static mary_cpu probe(void)
+static unsigned probe(void)
 {
-    return MARY_CPU_SCALAR;
+    return 1u << MARY_CPU_SCALAR;
 }
 #endif
 
 static _Thread_local int chosen = -1; /* -1: mary_cpu_best() */
 
+bool mary_cpu_supported(mary_cpu cpu)
+{
+    return probe() >> cpu & 1;
+}
+
+bool mary_cpu_has_vbmi(void)
+{
+    return (probe() & HAS_VBMI) != 0;
+}
+
+static int find(const char *name)
+{
+    int i = 0;
+    while (i < MARY_CPU_COUNT && strcmp(name, names[i]) != 0)
+        i++;
+    return i;
+}
+
+bool mary_cpu_known(const char *name)
+{
+    return find(name) < MARY_CPU_COUNT;
+}
+
 mary_status mary_cpu_parse(const char *name, mary_cpu *cpu)
 {
-    for (int i = 0; i < MARY_CPU_COUNT; i++) {
-        if (strcmp(name, names[i]) != 0)
-            continue;
-        if ((mary_cpu)i > probe())
-            return mary_fail(MARY_ERROR_USAGE, "this processor does not have %s", name);
-        *cpu = (mary_cpu)i;
-        return MARY_OK;
-    }
-    return mary_fail(MARY_ERROR_USAGE, "unknown CPU tier '%s' (scalar, avx2 or avx512)", name);
+    int tier = find(name);
+    if (tier == MARY_CPU_COUNT)
+        return mary_fail(MARY_ERROR_USAGE, "unknown CPU tier '%s' (%s)", name, mary_cpu_names());
+    if (!mary_cpu_supported((mary_cpu)tier))
+        return mary_fail(MARY_ERROR_USAGE, "this processor does not have %s", name);
+    *cpu = (mary_cpu)tier;
+    return MARY_OK;
 }
 
 mary_cpu mary_cpu_best(void)
 {
-    mary_cpu best = probe();
+    const unsigned tiers = probe();
+    int best = MARY_CPU_COUNT - 1;
+    while (!(tiers >> best & 1))
+        best--;
     const char *wish = getenv("MARY_CPU");
-    if (wish != NULL) {
-        for (int i = 0; i < MARY_CPU_COUNT; i++) {
-            if (strcmp(wish, names[i]) == 0 && (mary_cpu)i < best)
-                return (mary_cpu)i;
-        }
+    int wished = wish != NULL ? find(wish) : MARY_CPU_COUNT;
+    return wished < best && (tiers >> wished & 1) ? (mary_cpu)wished : (mary_cpu)best;
+}
+
+mary_cpu mary_cpu_base(mary_cpu cpu)
+{
+    switch (cpu) {
+    case MARY_CPU_AVX512VNNI:
+        return MARY_CPU_AVX512;
+    case MARY_CPU_AVXVNNI:
+        return MARY_CPU_AVX2;
+    case MARY_CPU_NEON:
+        return MARY_CPU_SCALAR;
+    default:
+        return cpu;
     }
-    return best;
+}
+
+const char *mary_cpu_names(void)
+{
+    return "scalar, avx2, avxvnni, avx512, avx512vnni or neon";
 }
 
 const char *mary_cpu_name(mary_cpu cpu)

@@ -81,7 +81,9 @@ enum {
     MARY_OP_EPILOGUE = 4,         /* honours node->epilogue */
     MARY_OP_NONDETERMINISTIC = 8, /* never folded */
     MARY_OP_HALF = 16, /* takes float16 and bfloat16 as they are; for others the runtime converts to float and back */
-    MARY_OP_SHAPE_ONLY = 32 /* the result depends on input shapes only, never on their data (Shape, Size) */
+    MARY_OP_EITHER_LAYOUT = 64, /* with node->channels_last, inputs may come plain as well: outputs are channels last */
+    MARY_OP_CHANNELS_ONLY = 128, /* channels last, it stores exactly C channels of each pixel, never what is between */
+    MARY_OP_SHAPE_ONLY = 32      /* the result depends on input shapes only, never on their data (Shape, Size) */
 };
 
 struct mary_op {
@@ -120,6 +122,9 @@ struct mary_op {
     {                                                                                                                  \
         0                                                                                                              \
     }
+
+/* The domain of operators that only the runtime puts into a graph. */
+#define MARY_INTERNAL_DOMAIN "ai.mary.internal"
 
 /* The definition that holds for this operator at this opset version; NULL: not supported. */
 const mary_op *mary_op_find(const char *domain, const char *type, int64_t opset);

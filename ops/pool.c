@@ -5,13 +5,14 @@
 #include <string.h>
 
 #include "onnx/memory.h"
-#include "ops/window.h"
+#include "ops/qlinear_pool.h"
 
 typedef enum pool_kind { POOL_MAX, POOL_MEAN, POOL_LP } pool_kind;
 
 typedef struct pool {
     mary_window_attributes attributes;
     mary_cpu cpu;
+    const mary_qlinear_kernels *kernels; /* u8 */
     pool_kind kind;
     bool global, count_include_pad, column_major;
     double p; /* POOL_LP */
@@ -43,6 +44,7 @@ static mary_status prepare(mary_op_node *node)
         return mary_fail_memory(sizeof *state);
     node->state = state;
     state->cpu = mary_cpu_current();
+    state->kernels = mary_qlinear_kernels_for(state->cpu);
     state->global = strncmp(type, "Global", 6) == 0;
     type += state->global ? 6 : 0;
     state->kind = strcmp(type, "MaxPool") == 0 ? POOL_MAX : strcmp(type, "AveragePool") == 0 ? POOL_MEAN : POOL_LP;
@@ -66,39 +68,16 @@ static mary_status prepare(mary_op_node *node)
     return MARY_OK;
 }
 
-/* The window of a global pool is the image. */
-static mary_status global_window(const mary_op_node *node, const mary_shape *input, mary_window *window)
-{
-    if (input->rank < 2)
-        return mary_op_fail(node, MARY_ERROR_INVALID, "the input has rank %d", input->rank);
-    *window = (mary_window){.rank = 1,
-                            .stride = {1, 1, 1},
-                            .dilation = {1, 1, 1},
-                            .output = {1, 1, 1},
-                            .input = {1, 1, 1},
-                            .kernel = {1, 1, 1},
-                            .output_pixels = 1};
-    window->input[2] = window->kernel[2] = mary_shape_count_range(input, 2, input->rank);
-    window->taps = window->input_pixels = window->input[2];
-    return MARY_OK;
-}
-
 static mary_status describe(const mary_op_node *node, const mary_op_call *call, pool_run *r)
 {
     const pool *state = node->state;
     const mary_tensor *x = call->inputs[0];
     memset(r, 0, sizeof *r);
     if (state->global) {
-        MARY_TRY(global_window(node, &x->shape, &r->window));
+        MARY_TRY(mary_window_of_image(node, &x->shape, &r->window));
     } else {
         MARY_TRY(mary_window_resolve(node, &state->attributes, &x->shape, NULL, &r->window));
-        for (int axis = 0; axis < MARY_WINDOW_AXES; axis++) {
-            const mary_window *w = &r->window;
-            if (w->pad[axis] >= w->kernel[axis] * w->dilation[axis] ||
-                w->pad_end[axis] >= w->kernel[axis] * w->dilation[axis])
-                return mary_op_fail(node, MARY_ERROR_INVALID, "padding of %lld and %lld around a kernel of %lld",
-                                    (long long)w->pad[axis], (long long)w->pad_end[axis], (long long)w->kernel[axis]);
-        }
+        MARY_TRY(mary_window_expect_small_pads(node, &r->window));
     }
     r->kind = state->kind;
     r->count_include_pad = state->count_include_pad;
@@ -135,23 +114,10 @@ static mary_status infer(const mary_op_node *node, mary_op_call *call)
     return mary_op_set_output(node, call, 1, MARY_INT64, &y);
 }
 
-/* What a sum is multiplied by: taps in the image, or in its padding too, but never behind that. */
+/* What a sum is multiplied by. */
 static double mean_scale(const pool_run *r, int64_t od, int64_t oh, int64_t ow)
 {
-    const mary_window *w = &r->window;
-    int64_t o[MARY_WINDOW_AXES] = {od, oh, ow};
-    double count = 1;
-    for (int axis = 0; axis < MARY_WINDOW_AXES; axis++) {
-        int64_t begin, end;
-        mary_window_clip(w, axis, o[axis], &begin, &end);
-        if (r->count_include_pad) {
-            int64_t room = w->input[axis] + w->pad_end[axis] + w->pad[axis] - o[axis] * w->stride[axis];
-            int64_t taps = (room + w->dilation[axis] - 1) / w->dilation[axis];
-            count *= (double)(taps < w->kernel[axis] ? taps : w->kernel[axis]);
-        } else {
-            count *= (double)(end - begin);
-        }
-    }
+    double count = mary_window_count(&r->window, (const int64_t[]){od, oh, ow}, r->count_include_pad);
     return count > 0 ? 1 / count : 0;
 }
 
@@ -296,7 +262,7 @@ static void global_task(void *context, int64_t begin, int64_t end, int thread)
 
 static mary_pool_function *function_for(mary_cpu cpu)
 {
-    switch (cpu) {
+    switch (mary_cpu_base(cpu)) {
 #if defined(__x86_64__)
     case MARY_CPU_AVX512:
         return mary_pool_avx512;
@@ -325,6 +291,10 @@ static mary_status run(const mary_op_node *node, mary_op_call *call)
                           plain_task, &r);
         return MARY_OK;
     }
+    if (x->type == MARY_UINT8) {
+        mary_qpool_run(&(mary_qpool){.kernels = state->kernels, .window = r.window}, x, y, call->parallel);
+        return MARY_OK;
+    }
     r.x_stride = x->pixel_stride;
     r.y_stride = y->pixel_stride;
     r.function = function_for(state->cpu);
@@ -348,7 +318,8 @@ static bool channels_last(const mary_op_node *node, const mary_op_call *call, bo
 {
     const pool *state = node->state;
     *wants = false;
-    return call->inputs[0]->type == MARY_FLOAT && (call->output_count < 2 || call->outputs[1] == NULL) &&
+    return (call->inputs[0]->type == MARY_FLOAT || call->inputs[0]->type == MARY_UINT8) &&
+           (call->output_count < 2 || call->outputs[1] == NULL) &&
            (state->kind != POOL_LP || state->p == 1 || state->p == 2);
 }
 

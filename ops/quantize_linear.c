@@ -7,7 +7,10 @@
 
 #include <math.h>
 
+#include "ops/qlinear_kernels.h"
+
 typedef struct quantize_state {
+    const mary_qlinear_kernels *kernels; /* float to and from uint8 */
     int64_t axis, block, type, precision;
 } quantize_state;
 
@@ -22,6 +25,7 @@ static mary_status prepare(mary_op_node *node)
 {
     MARY_TRY(mary_op_state(node, sizeof(quantize_state)));
     quantize_state *state = node->state;
+    state->kernels = mary_qlinear_kernels_for(mary_cpu_current());
     MARY_TRY(mary_attribute_int(node->proto, "axis", 1, &state->axis));
     if (node->opset >= 21) {
         MARY_TRY(mary_attribute_int(node->proto, "block_size", 0, &state->block));
@@ -105,6 +109,7 @@ static void limits(mary_type type, double *low, double *high)
 /* A run of elements with one scale, or with scales that follow the elements (step 1). */
 typedef struct quantize_job {
     const mary_op_call *call;
+    const mary_qlinear_kernels *kernels;
     quantize_view view;
     mary_type precision; /* of the division or product */
 } quantize_job;
@@ -142,19 +147,6 @@ static inline int32_t quantise(double quotient, double zero, double low, double 
     return (int32_t)(value < low ? low : value > high ? high : value);
 }
 
-#define QUANTISE_RUN(type)                                                                                             \
-    do {                                                                                                               \
-        const float *in = (const float *)x->data + from;                                                               \
-        type *out = (type *)y->data + from;                                                                            \
-        float divisor = (float)scale, offset = (float)zero, least = (float)low, most = (float)high;                    \
-        for (int64_t i = 0; i < count; i++) {                                                                          \
-            float quotient = in[i] / divisor, value = rintf(quotient) + offset;                                        \
-            value = quotient == quotient ? value : offset;                                                             \
-            value = value < least ? least : value > most ? most : value;                                               \
-            out[i] = (type)(int32_t)value;                                                                             \
-        }                                                                                                              \
-    } while (0)
-
 /* Elements [from, from + count) share a scale. */
 static void quantise_run(const quantize_job *job, int64_t from, int64_t count, double scale, double zero)
 {
@@ -163,9 +155,8 @@ static void quantise_run(const quantize_job *job, int64_t from, int64_t count, d
     double low, high;
     limits(y->type, &low, &high);
     if (x->type == MARY_FLOAT && job->precision == MARY_FLOAT && y->type == MARY_UINT8) {
-        QUANTISE_RUN(uint8_t);
-    } else if (x->type == MARY_FLOAT && job->precision == MARY_FLOAT && y->type == MARY_INT8) {
-        QUANTISE_RUN(int8_t);
+        job->kernels->quantise((const float *)x->data + from, (uint8_t *)y->data + from, count, (float)scale,
+                               (int32_t)zero);
     } else {
         for (int64_t i = from; i < from + count; i++) {
             /* int32 does not fit a float: its quotient is formed in double, as numpy does. */
@@ -181,6 +172,10 @@ static void dequantise_run(const quantize_job *job, int64_t from, int64_t count,
 {
     const mary_tensor *x = job->call->inputs[0];
     mary_tensor *y = job->call->outputs[0];
+    if (x->type == MARY_UINT8 && y->type == MARY_FLOAT) {
+        job->kernels->dequantise((const uint8_t *)x->data + from, (float *)y->data + from, count, scale, zero);
+        return;
+    }
     for (int64_t i = from; i < from + count; i++) {
         int64_t integer = x->type == MARY_UINT8  ? ((const uint8_t *)x->data)[i]
                           : x->type == MARY_INT8 ? ((const int8_t *)x->data)[i]
@@ -227,6 +222,52 @@ static void dequantise_task(void *context, int64_t begin, int64_t end, int threa
     run_rows(context, begin, end, false);
 }
 
+/* ---- channels last: uint8 and float with one scale ---- */
+
+static bool channels_last(const mary_op_node *node, const mary_op_call *call, bool *wants)
+{
+    const quantize_state *state = node->state;
+    const mary_tensor *x = call->inputs[0], *scale = call->inputs[1], *y = call->outputs[0];
+    *wants = false;
+    return x->shape.rank >= 3 && state->block == 0 && state->precision == 0 && scale->type == MARY_FLOAT &&
+           scale->shape.rank <= 1 && mary_shape_count(&scale->shape) == 1 &&
+           ((x->type == MARY_FLOAT && y->type == MARY_UINT8) || (x->type == MARY_UINT8 && y->type == MARY_FLOAT));
+}
+
+static void pixels_task(void *context, int64_t begin, int64_t end, int thread)
+{
+    const quantize_job *job = context;
+    const mary_tensor *x = job->call->inputs[0], *y = job->call->outputs[0];
+    const mary_tensor *zeros = job->call->input_count > 2 ? job->call->inputs[2] : NULL;
+    const float scale = *(const float *)job->call->inputs[1]->data;
+    const int32_t zero = zeros == NULL ? 0 : *(const uint8_t *)zeros->data;
+    int64_t channels = x->shape.dims[1];
+    (void)thread;
+    if (x->pixel_stride == channels && y->pixel_stride == channels) { /* one run */
+        begin *= channels;
+        channels = end * channels - begin;
+        if (x->type == MARY_FLOAT)
+            job->kernels->quantise((const float *)x->data + begin, (uint8_t *)y->data + begin, channels, scale, zero);
+        else
+            job->kernels->dequantise((const uint8_t *)x->data + begin, (float *)y->data + begin, channels, scale, zero);
+        return;
+    }
+    for (int64_t p = begin; p < end; p++) {
+        int64_t from = p * x->pixel_stride, to = p * y->pixel_stride;
+        if (x->type == MARY_FLOAT)
+            job->kernels->quantise((const float *)x->data + from, (uint8_t *)y->data + to, channels, scale, zero);
+        else
+            job->kernels->dequantise((const uint8_t *)x->data + from, (float *)y->data + to, channels, scale, zero);
+    }
+}
+
+static void run_pixels(quantize_job *job)
+{
+    const mary_shape *shape = &job->call->inputs[0]->shape;
+    int64_t pixels = shape->dims[0] * mary_shape_count_range(shape, 2, shape->rank);
+    mary_parallel_for(job->call->parallel, pixels, 1 + 16384 / (shape->dims[1] + 1), pixels_task, job);
+}
+
 /* ---- QuantizeLinear ---- */
 
 static mary_status quantize_infer(const mary_op_node *node, mary_op_call *call)
@@ -259,7 +300,11 @@ static mary_status quantize_run(const mary_op_node *node, mary_op_call *call)
 {
     const quantize_state *state = node->state;
     mary_type x = call->inputs[0]->type, scale = call->inputs[1]->type;
-    quantize_job job = {.call = call, .precision = MARY_FLOAT};
+    quantize_job job = {.call = call, .kernels = state->kernels, .precision = MARY_FLOAT};
+    if (node->channels_last) {
+        run_pixels(&job);
+        return MARY_OK;
+    }
     MARY_TRY(view_of(node, call, &job.view));
     if (state->precision != 0)
         job.precision = (mary_type)state->precision;
@@ -295,7 +340,12 @@ static mary_status dequantize_infer(const mary_op_node *node, mary_op_call *call
 
 static mary_status dequantize_run(const mary_op_node *node, mary_op_call *call)
 {
-    quantize_job job = {.call = call, .precision = MARY_FLOAT};
+    const quantize_state *state = node->state;
+    quantize_job job = {.call = call, .kernels = state->kernels, .precision = MARY_FLOAT};
+    if (node->channels_last) {
+        run_pixels(&job);
+        return MARY_OK;
+    }
     MARY_TRY(view_of(node, call, &job.view));
     mary_parallel_for(call->parallel, mary_shape_count(&call->outputs[0]->shape), 16384, dequantise_task, &job);
     return MARY_OK;
@@ -344,14 +394,16 @@ const mary_op mary_ops_quantize_linear[] = {
      .flags = MARY_OP_HALF,
      .prepare = prepare,
      .infer = quantize_infer,
-     .run = quantize_run},
+     .run = quantize_run,
+     .channels_last = channels_last},
     {.domain = "",
      .type = "DequantizeLinear",
      .since = 10,
      .flags = MARY_OP_HALF,
      .prepare = prepare,
      .infer = dequantize_infer,
-     .run = dequantize_run},
+     .run = dequantize_run,
+     .channels_last = channels_last},
     {.domain = "", .type = "DynamicQuantizeLinear", .since = 11, .infer = dynamic_infer, .run = dynamic_run},
     MARY_OP_END,
 };

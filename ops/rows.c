@@ -6,7 +6,7 @@
 const mary_rows *mary_rows_current(void)
 {
 #if defined(__x86_64__)
-    switch (mary_cpu_current()) {
+    switch (mary_cpu_base(mary_cpu_current())) {
     case MARY_CPU_AVX512:
         return &mary_rows_avx512;
     case MARY_CPU_AVX2:

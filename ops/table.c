@@ -11,6 +11,8 @@
     X(arithmetic) \
     X(batch_normalization) \
     X(cast) \
+    X(channel_affine) \
+    X(channel_shuffle) \
     X(clip) \
     X(col2im) \
     X(compare) \
@@ -37,11 +39,18 @@
     X(mary_conv) \
     X(mary_conv_transpose) \
     X(mary_gemm) \
+    X(mary_qconv) \
+    X(mary_qgemm) \
     X(matmul) \
     X(one_hot) \
     X(pad) \
     X(pool) \
     X(pow) \
+    X(qlinear_binary) \
+    X(qlinear_concat) \
+    X(qlinear_pool) \
+    X(qlinear_softmax) \
+    X(qlinear_table) \
     X(quantize_linear) \
     X(reduce) \
     X(reshape) \

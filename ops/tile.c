@@ -3,7 +3,7 @@
 
 const mary_tile_kernel *mary_tile_kernel_for(mary_cpu cpu)
 {
-    switch (cpu) {
+    switch (mary_cpu_base(cpu)) {
 #if defined(__x86_64__)
     case MARY_CPU_AVX512:
         return &mary_tile_kernel_avx512;
@@ -17,7 +17,7 @@ const mary_tile_kernel *mary_tile_kernel_for(mary_cpu cpu)
 
 void mary_activation_apply(const mary_epilogue *epilogue, float *values, int64_t count, mary_cpu cpu)
 {
-    switch (cpu) {
+    switch (mary_cpu_base(cpu)) {
 #if defined(__x86_64__)
     case MARY_CPU_AVX512:
         mary_activation_apply_avx512(epilogue, values, count);

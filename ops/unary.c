@@ -10,7 +10,7 @@ enum { GRAIN = 16384 }; /* elements that are worth another thread */
 mary_unary_loop *mary_unary_kernel_loop(mary_unary_kernel kernel)
 {
 #if defined(__x86_64__)
-    switch (mary_cpu_current()) {
+    switch (mary_cpu_base(mary_cpu_current())) {
     case MARY_CPU_AVX512:
         return mary_unary_avx512[kernel];
     case MARY_CPU_AVX2:

@@ -141,3 +141,31 @@ mary_shape mary_window_output_shape(const mary_window *window, int64_t batch, in
         shape.dims[2 + i] = window->output[MARY_WINDOW_AXES - window->rank + i];
     return shape;
 }
+
+mary_status mary_window_of_image(const mary_op_node *node, const mary_shape *input, mary_window *window)
+{
+    if (input->rank < 2)
+        return mary_op_fail(node, MARY_ERROR_INVALID, "the input has rank %d", input->rank);
+    *window = (mary_window){.rank = 1,
+                            .stride = {1, 1, 1},
+                            .dilation = {1, 1, 1},
+                            .output = {1, 1, 1},
+                            .input = {1, 1, 1},
+                            .kernel = {1, 1, 1},
+                            .output_pixels = 1};
+    window->input[2] = window->kernel[2] = mary_shape_count_range(input, 2, input->rank);
+    window->taps = window->input_pixels = window->input[2];
+    return MARY_OK;
+}
+
+mary_status mary_window_expect_small_pads(const mary_op_node *node, const mary_window *window)
+{
+    for (int axis = 0; axis < MARY_WINDOW_AXES; axis++) {
+        int64_t extent = window->kernel[axis] * window->dilation[axis];
+        if (window->pad[axis] >= extent || window->pad_end[axis] >= extent)
+            return mary_op_fail(node, MARY_ERROR_INVALID, "padding of %lld and %lld around a kernel of %lld",
+                                (long long)window->pad[axis], (long long)window->pad_end[axis],
+                                (long long)window->kernel[axis]);
+    }
+    return MARY_OK;
+}

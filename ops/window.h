@@ -44,6 +44,12 @@ mary_status mary_window_parse(const mary_op_node *node, mary_window_attributes *
 mary_status mary_window_resolve(const mary_op_node *node, const mary_window_attributes *attributes,
                                 const mary_shape *input, const int64_t *kernel, mary_window *window);
 
+/* The window of a global pool: one tap for every pixel of the image. */
+mary_status mary_window_of_image(const mary_op_node *node, const mary_shape *input, mary_window *window);
+
+/* Refuses padding of a whole window or more: pooling would meet windows without any element. */
+mary_status mary_window_expect_small_pads(const mary_op_node *node, const mary_window *window);
+
 /* [batch, channels, output...] with the axes that the tensor has. */
 mary_shape mary_window_output_shape(const mary_window *window, int64_t batch, int64_t channels);
 
@@ -58,6 +64,25 @@ static inline void mary_window_clip(const mary_window *window, int axis, int64_t
         *end = window->kernel[axis];
     if (*begin > *end)
         *begin = *end;
+}
+
+/* Taps of a window that an average divides by: those in the image, or in its padding too, but never behind that. */
+static inline double mary_window_count(const mary_window *window, const int64_t *output, bool include_pad)
+{
+    double count = 1;
+    for (int axis = 0; axis < MARY_WINDOW_AXES; axis++) {
+        int64_t begin, end;
+        mary_window_clip(window, axis, output[axis], &begin, &end);
+        if (include_pad) {
+            int64_t room =
+                window->input[axis] + window->pad_end[axis] + window->pad[axis] - output[axis] * window->stride[axis];
+            int64_t taps = (room + window->dilation[axis] - 1) / window->dilation[axis];
+            count *= (double)(taps < window->kernel[axis] ? taps : window->kernel[axis]);
+        } else {
+            count *= (double)(end - begin);
+        }
+    }
+    return count;
 }
 
 #endif

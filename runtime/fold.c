@@ -7,8 +7,10 @@
  * ConstantOfShape of a gigabyte should not live as long as the session). */
 enum { FREE_BYTES = 16 << 20, GROWTH = 2 };
 
-static bool foldable(const mary_program *program, const mary_program_node *node)
+static bool foldable(const mary_program *program, const mary_program_node *node, bool keep_dequantize)
 {
+    if (keep_dequantize && strcmp(node->node.op->type, "DequantizeLinear") == 0)
+        return false;
     if (node->removed || (node->node.op->flags & MARY_OP_NONDETERMINISTIC) || node->node.op->domain[0] != '\0')
         return false;
     for (int i = 0; i < node->input_count; i++) {
@@ -63,10 +65,10 @@ done:
     return status == MARY_DEFERRED ? MARY_OK : status;
 }
 
-mary_status mary_program_fold(mary_program *program, const mary_parallel *parallel)
+mary_status mary_program_fold(mary_program *program, bool keep_dequantize, const mary_parallel *parallel)
 {
     for (size_t i = 0; i < program->node_count; i++) {
-        if (foldable(program, &program->nodes[i]))
+        if (foldable(program, &program->nodes[i], keep_dequantize))
             MARY_TRY(fold_node(program, &program->nodes[i], parallel));
     }
     return MARY_OK;

@@ -1,12 +1,12 @@
 /* A Concat along channels whose inputs write their share of the output themselves has nothing left to copy. */
 #include "runtime/plan.h"
 
-/* Only kernels that store exactly C channels of each pixel may write between other values: those with an epilogue do,
- * element-wise ones run over the gap. */
+/* Only kernels that store exactly C channels of each pixel may write between other values; element-wise ones run over
+ * the gap. */
 static bool writes_channels_only(const mary_plan *plan, int slot)
 {
     const mary_step *producer = &plan->steps[plan->slots[slot].first];
-    return producer->kind == MARY_STEP_NODE && (producer->call.op->flags & MARY_OP_EPILOGUE) != 0 &&
+    return producer->kind == MARY_STEP_NODE && (producer->call.op->flags & MARY_OP_CHANNELS_ONLY) != 0 &&
            producer->output_count == 1 && producer->outputs[0] == slot;
 }
 

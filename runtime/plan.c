@@ -70,7 +70,8 @@ static int64_t pixel_stride_for(const mary_tensor *tensor)
     int64_t channels = tensor->shape.dims[1];
     int64_t pixels = mary_shape_count_range(&tensor->shape, 2, tensor->shape.rank);
     size_t bytes = (size_t)channels * mary_type_size(tensor->type);
-    return pixels > 1 && bytes > 0 && bytes % 2048 == 0 ? channels + 16 : channels;
+    return pixels > 1 && bytes > 0 && bytes % 2048 == 0 ? channels + 64 / (int64_t)mary_type_size(tensor->type)
+                                                        : channels;
 }
 
 /* Fills in a step that makes a new slot out of one other. */
@@ -181,7 +182,10 @@ static mary_status prepare_inputs(planner *p, node_plan *n, int *slots)
         slots[i] = -1;
         if (value < 0)
             continue;
-        MARY_TRY(value_slot(p, n->position, value, n->channels_last && is_activation(p, value), &slots[i]));
+        bool last = n->channels_last && is_activation(p, value);
+        if (last && p->blocked[value] < 0 && (n->node->node.op->flags & MARY_OP_EITHER_LAYOUT))
+            last = false;
+        MARY_TRY(value_slot(p, n->position, value, last, &slots[i]));
         mary_tensor tensor = p->plan->slots[slots[i]].tensor;
         if (n->half == MARY_UNDEFINED || n->dynamic || (tensor.type != MARY_FLOAT16 && tensor.type != MARY_BFLOAT16))
             continue;

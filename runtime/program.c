@@ -1,4 +1,6 @@
 #include "runtime/program.h"
+
+#include "onnx/edit.h"
 #include "runtime/shapes.h"
 
 #include <stdio.h>
@@ -107,6 +109,16 @@ static mary_status add_outputs(mary_program *program)
 
 /* ---- nodes ---- */
 
+/* The operator of a node as a file has it; NULL: none. Operators of the internal domain are what the runtime makes of
+ * nodes, with checks that it has done: a file may not name them. */
+static const mary_op *operator_of(const mary_program *program, const Onnx__NodeProto *node, int64_t *opset)
+{
+    *opset = mary_model_opset(program->model, node->domain);
+    if (node->domain != NULL && strcmp(node->domain, MARY_INTERNAL_DOMAIN) == 0)
+        return NULL;
+    return mary_op_find(node->domain, node->op_type, *opset);
+}
+
 /* Every node that no operator serves, in one message: a user should not meet them one by one. */
 static mary_status check_supported(const mary_program *program)
 {
@@ -115,9 +127,9 @@ static mary_status check_supported(const mary_program *program)
     size_t used = 0, missing = 0;
     for (size_t i = 0; i < graph->n_node; i++) {
         const Onnx__NodeProto *node = graph->node[i];
-        int64_t opset = mary_model_opset(program->model, node->domain);
+        int64_t opset;
         const char *domain = node->domain == NULL ? "" : node->domain;
-        if (mary_op_find(node->domain, node->op_type, opset) != NULL)
+        if (operator_of(program, node, &opset) != NULL)
             continue;
         if (used < sizeof list)
             used += (size_t)snprintf(list + used, sizeof list - used, "%s'%s' (%s%s%s, opset %lld)",
@@ -134,8 +146,8 @@ static mary_status check_supported(const mary_program *program)
 static mary_status add_node(mary_program *program, Onnx__NodeProto *proto)
 {
     mary_program_node *node = &program->nodes[program->node_count];
-    int64_t opset = mary_model_opset(program->model, proto->domain);
-    const mary_op *op = mary_op_find(proto->domain, proto->op_type, opset);
+    int64_t opset;
+    const mary_op *op = operator_of(program, proto, &opset);
     if (proto->n_input > 4096 || proto->n_output > 4096)
         return mary_fail(MARY_ERROR_INVALID, "node '%s' has %zu inputs and %zu outputs", mary_node_label(proto),
                          proto->n_input, proto->n_output);
@@ -187,8 +199,16 @@ static mary_status add_nodes(mary_program *program)
     return MARY_OK;
 }
 
-/* Marks nodes as removed whose outputs nobody uses, last to first. */
-static void remove_unused(mary_program *program)
+mary_status mary_program_keep(mary_program *program, Onnx__NodeProto *proto)
+{
+    if (!mary_reserve((void **)&program->kept, &program->kept_capacity, program->kept_count + 1, sizeof *program->kept))
+        return mary_fail_memory(program->kept_capacity * 2 * sizeof *program->kept);
+    program->kept[program->kept_count++] = proto;
+    return MARY_OK;
+}
+
+/* Last to first. */
+void mary_program_remove_unused(mary_program *program)
 {
     for (size_t n = program->node_count; n-- > 0;) {
         mary_program_node *node = &program->nodes[n];
@@ -304,11 +324,16 @@ static mary_status build(mary_program *program, bool fuse, const mary_parallel *
     MARY_TRY(add_nodes(program));
     MARY_TRY(add_outputs(program));
     MARY_TRY(check_ports(program));
-    remove_unused(program);
-    MARY_TRY(mary_program_fold(program, parallel));
-    remove_unused(program);
-    if (fuse)
+    mary_program_remove_unused(program);
+    MARY_TRY(mary_program_fold(program, fuse, parallel));
+    mary_program_remove_unused(program);
+    if (fuse) {
+        MARY_TRY(mary_program_u8(program));
+        MARY_TRY(mary_program_fold(program, false, parallel));
+        mary_program_remove_unused(program);
+        MARY_TRY(mary_program_shuffle(program));
         MARY_TRY(mary_program_fuse(program));
+    }
     return pack_all(program);
 }
 
@@ -368,6 +393,9 @@ void mary_program_free(mary_program **program_pointer)
     }
     for (size_t i = 0; i < program->value_count; i++)
         mary_free(program->values[i].owned);
+    for (size_t i = 0; i < program->kept_count; i++)
+        mary_node_free(program->kept[i]);
+    mary_free(program->kept);
     mary_free(program->nodes);
     mary_free(program->values);
     mary_free(program->inputs);

@@ -47,6 +47,8 @@ typedef struct mary_program {
     size_t node_count;
     mary_program_port *inputs, *outputs;
     int input_count, output_count;
+    Onnx__NodeProto **kept; /* attributes of operators that the file does not have */
+    size_t kept_count, kept_capacity;
 } mary_program;
 
 /* Takes *model over (cleared, on failure too). `parallel` is for work done at load. */
@@ -59,13 +61,20 @@ void mary_program_free(mary_program **program);
 mary_status mary_program_create_shapes(mary_model *model, mary_program **program);
 
 /* Steps of mary_program_create, each in its own file. */
-mary_status mary_program_fold(mary_program *program, const mary_parallel *parallel); /* fold.c */
-mary_status mary_program_fuse(mary_program *program);                                /* fuse.c */
+/* fold.c; `keep_dequantize`: what DequantizeLinear makes of constants stays for mary_program_u8 to see. */
+mary_status mary_program_fold(mary_program *program, bool keep_dequantize, const mary_parallel *parallel);
+mary_status mary_program_u8(mary_program *program);      /* u8.c */
+mary_status mary_program_shuffle(mary_program *program); /* fuse_shuffle.c */
+mary_status mary_program_fuse(mary_program *program);    /* fuse.c */
 
 /* Number of the value of that name; -1: there is none. */
 int mary_program_find(const mary_program *program, const char *name);
 /* A new value, number in *value. The name must live as long as the program. */
 mary_status mary_program_add_value(mary_program *program, const char *name, int *value);
+/* Takes a node message over, to be freed with the program; on failure it is the caller's. */
+mary_status mary_program_keep(mary_program *program, Onnx__NodeProto *proto);
+/* Marks nodes as removed whose outputs nobody uses. */
+void mary_program_remove_unused(mary_program *program);
 /* One use less; a constant that nobody uses any more gives its memory back. */
 void mary_program_release_use(mary_program *program, int value);
 

@@ -165,7 +165,7 @@ static mary_status run(const mary_op_node *node, mary_op_call *call)
 
 static const char *kernel(const mary_op_node *node)
 {
-    switch (((const mary_gemm *)node->state)->cpu) {
+    switch (mary_cpu_base(((const mary_gemm *)node->state)->cpu)) {
     case MARY_CPU_AVX512:
         return "mary avx512";
     case MARY_CPU_AVX2:

@@ -9,11 +9,12 @@ const mary_weights_kernels *mary_weights_choose_kernels(mary_cpu cpu, int bits)
 {
     const mary_weights_kernels *kernels = &mary_weights_kernels_scalar;
 #if defined(__x86_64__)
+    cpu = mary_cpu_base(cpu);
     if (cpu >= MARY_CPU_AVX2)
         kernels = &mary_weights_kernels_avx2;
     if (cpu >= MARY_CPU_AVX512)
         kernels = &mary_weights_kernels_avx512;
-    if (cpu >= MARY_CPU_AVX512 && bits == 8 && __builtin_cpu_supports("avx512vbmi"))
+    if (cpu >= MARY_CPU_AVX512 && bits == 8 && mary_cpu_has_vbmi())
         kernels = &mary_weights_kernels_vbmi;
 #else
     (void)cpu;

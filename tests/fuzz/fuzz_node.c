@@ -8,7 +8,7 @@
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/node_format.h"
 
-enum { MOST_ATTRIBUTES = 12, MOST_INPUTS = 9, MOST_OUTPUTS = 6, MOST_INTS = 16, MOST_ELEMENTS = 2048, MOST_RANK = 9 };
+enum { MOST_ATTRIBUTES = 12, MOST_INPUTS = 16, MOST_OUTPUTS = 6, MOST_INTS = 16, MOST_ELEMENTS = 2048, MOST_RANK = 9 };
 
 typedef struct reader {
     const uint8_t *bytes;
@@ -41,6 +41,7 @@ typedef struct value_info {
 /* Everything that the messages of one case point to. */
 typedef struct node_case {
     char op_type[64];
+    const char *domain;
     unsigned flags;
     int opset;
     attribute_bytes attributes[MOST_ATTRIBUTES];
@@ -252,19 +253,23 @@ static void read_operator(reader *input, node_case *made)
     }
     unsigned count = 0;
     for (const mary_op *op = mary_op_next(NULL); op != NULL; op = mary_op_next(op)) {
-        if (strcmp(op->type, made->op_type) == 0)
+        if (strcmp(op->type, made->op_type) == 0) {
+            made->domain = op->domain;
             return;
+        }
         count++;
     }
     const mary_op *chosen = mary_op_next(NULL);
     for (unsigned i = 0; i < sum % count; i++)
         chosen = mary_op_next(chosen);
     snprintf(made->op_type, sizeof made->op_type, "%s", chosen->type);
+    made->domain = chosen->domain;
 }
 
 static void read_inputs(reader *input, node_case *made)
 {
-    static const char *const names[MOST_INPUTS] = {"i0", "i1", "i2", "i3", "i4", "i5", "i6", "i7", "i8"};
+    static const char *const names[MOST_INPUTS] = {"i0", "i1", "i2",  "i3",  "i4",  "i5",  "i6",  "i7",
+                                                   "i8", "i9", "i10", "i11", "i12", "i13", "i14", "i15"};
     const size_t count = next(input) % (MOST_INPUTS + 1);
     made->node.n_input = count;
     for (size_t i = 0; i < count; i++) {
@@ -303,8 +308,7 @@ static void read_case(reader *input, node_case *made)
     made->opset = 7 + next(input) % 20;
     made->flags = next(input);
     made->node.op_type = made->op_type;
-    made->node.domain =
-        (char *)((made->flags & FLAG_MARY_DOMAIN) || strncmp(made->op_type, "Mary", 4) == 0 ? "ai.mary" : "");
+    made->node.domain = (char *)(made->flags & FLAG_MARY_DOMAIN ? "ai.mary" : made->domain);
     made->node.n_attribute = next(input) % (MOST_ATTRIBUTES + 1);
     made->node.attribute = made->attribute_list;
     for (size_t i = 0; i < made->node.n_attribute; i++) {

@@ -175,7 +175,7 @@ def node_attribute(name, given):
     return bytes(head + [2, given & 255])
 
 
-def node(operator, opset, inputs, outputs=1, flags=0, **attributes):
+def node(operator, opset, inputs, /, outputs=1, flags=0, **attributes):
     """inputs: arrays; a tuple of one array makes it an initializer, None leaves it out."""
     made = operator.encode() + b"\0" + bytes([opset - 7, flags, len(attributes)])
     made += b"".join(node_attribute(name, given) for name, given in attributes.items()) + bytes([outputs - 1, len(inputs)])
@@ -287,6 +287,20 @@ def nodes():
     left, right = RANDOM.integers(0, 99, (3, 4)).astype(np.uint8), RANDOM.integers(-9, 9, (4, 2)).astype(np.int8)
     yield "MatMulInteger", node("MatMulInteger", 13, [left, right, zero, np.int8(1)])
     yield "QLinearMatMul", node("QLinearMatMul", 13, [left, scale, zero, right, scale, np.int8(0), scale, zero])
+    # The operators of com.microsoft on u8.
+    image = (RANDOM.integers(0, 90, (1, 4, 6, 6))).astype(np.uint8)
+    quantisation = [scale, zero]
+    for name in ("QLinearAdd", "QLinearMul"):
+        yield name, node(name, 13, [image] + quantisation + [(image[:, :, :1, :1],)] + quantisation * 2)
+    yield "QLinearConcat", node("QLinearConcat", 13, quantisation + [image] + quantisation + [image, np.float32(0.75), zero], axis=1)
+    pool = dict(kernel_shape=[3, 2], strides=[2, 2], pads=[1, 0, 1, 1], ceil_mode=1, count_include_pad=1)
+    yield "QLinearAveragePool", node("QLinearAveragePool", 13, [image] + quantisation * 2, **pool)
+    yield "QLinearGlobalAveragePool", node("QLinearGlobalAveragePool", 13, [image] + quantisation * 2, channels_last=0)
+    yield "QLinearSoftmax", node("QLinearSoftmax", 13, [image] + quantisation * 2, axis=1, opset=12)
+    yield "QLinearSigmoid", node("QLinearSigmoid", 13, [image] + quantisation * 2)
+    yield "QLinearLeakyRelu", node("QLinearLeakyRelu", 13, [image] + quantisation * 2, alpha=0.25)
+    yield "Table", node("Table", 13, [image, (image,)])  # internal: refused whatever it has
+    yield "MaxPool-u8", node("MaxPool", 13, [image], kernel_shape=[3, 3], pads=[1, 1, 1, 1], strides=[2, 2])
 
 
 def main():

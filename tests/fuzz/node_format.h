@@ -22,7 +22,7 @@ static const char *const attribute_names[] = {
     "antialias", "keep_aspect_ratio_policy", "exclude_outside", "scales", "height_scale", "width_scale", "block_size", "saturate",
     "output_dtype", "equation", "noop_with_empty_axes", "select_last_index", "stash_type", "weight_shape", "row_length", "bits",
     "broadcast", "to_type", "dtype", "value_float", "value_floats", "value_int", "value_ints", "is_test", "consumed_inputs", "scale",
-    "precision",
+    "precision", "opset", "channels_last",
 };
 static const char *const words[] = {
     "", "NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID", "constant", "reflect", "edge", "wrap", "nearest", "linear", "cubic", "bilinear",

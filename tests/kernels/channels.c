@@ -11,9 +11,9 @@
 static mary_depthwise_function *depthwise_of(mary_cpu cpu)
 {
 #if defined(__x86_64__)
-    if (cpu == MARY_CPU_AVX512)
+    if (mary_cpu_base(cpu) == MARY_CPU_AVX512)
         return mary_depthwise_avx512;
-    if (cpu == MARY_CPU_AVX2)
+    if (mary_cpu_base(cpu) == MARY_CPU_AVX2)
         return mary_depthwise_avx2;
 #endif
     (void)cpu;
@@ -23,9 +23,9 @@ static mary_depthwise_function *depthwise_of(mary_cpu cpu)
 static mary_pool_function *pool_of(mary_cpu cpu)
 {
 #if defined(__x86_64__)
-    if (cpu == MARY_CPU_AVX512)
+    if (mary_cpu_base(cpu) == MARY_CPU_AVX512)
         return mary_pool_avx512;
-    if (cpu == MARY_CPU_AVX2)
+    if (mary_cpu_base(cpu) == MARY_CPU_AVX2)
         return mary_pool_avx2;
 #endif
     (void)cpu;

@@ -14,9 +14,9 @@ enum { COUNTS = sizeof counts / sizeof counts[0], BENCH_COUNT = 4096 };
 static mary_unary_loop *unary_loop(mary_cpu cpu, int kernel)
 {
 #if defined(__x86_64__)
-    if (cpu == MARY_CPU_AVX512)
+    if (mary_cpu_base(cpu) == MARY_CPU_AVX512)
         return mary_unary_avx512[kernel];
-    if (cpu == MARY_CPU_AVX2)
+    if (mary_cpu_base(cpu) == MARY_CPU_AVX2)
         return mary_unary_avx2[kernel];
 #endif
     (void)cpu;
@@ -26,9 +26,9 @@ static mary_unary_loop *unary_loop(mary_cpu cpu, int kernel)
 static mary_broadcast_loop *binary_loop(mary_cpu cpu, int kernel)
 {
 #if defined(__x86_64__)
-    if (cpu == MARY_CPU_AVX512)
+    if (mary_cpu_base(cpu) == MARY_CPU_AVX512)
         return mary_binary_avx512[kernel];
-    if (cpu == MARY_CPU_AVX2)
+    if (mary_cpu_base(cpu) == MARY_CPU_AVX2)
         return mary_binary_avx2[kernel];
 #endif
     (void)cpu;

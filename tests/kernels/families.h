@@ -14,7 +14,12 @@
     X(unary)                                                                                                           \
     X(binary)                                                                                                          \
     X(depthwise)                                                                                                       \
-    X(pool)
+    X(pool)                                                                                                            \
+    X(qlinear_pair)                                                                                                    \
+    X(qlinear_table)                                                                                                   \
+    X(qlinear_pool)                                                                                                    \
+    X(quantise)                                                                                                        \
+    X(qgemv)
 
 #define KERNEL_DECLARE(name)                                                                                           \
     void kernel_check_##name(kernel_harness *h);                                                                       \

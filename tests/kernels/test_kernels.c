@@ -127,6 +127,8 @@ int main(int argc, char **argv)
         if (only != NULL && strcmp(only, families[f].name) != 0)
             continue;
         for (int cpu = 0; cpu <= (int)mary_cpu_best(); cpu++) {
+            if (!mary_cpu_supported((mary_cpu)cpu))
+                continue;
             if (tier != NULL && strcmp(tier, mary_cpu_name((mary_cpu)cpu)) != 0)
                 continue;
             kernel_start(&h, families[f].name, (mary_cpu)cpu);
@@ -136,7 +138,7 @@ int main(int argc, char **argv)
                 continue;
             }
             families[f].check(&h);
-            printf("%-14s %-8s %6ld checks, %ld failed\n", families[f].name, mary_cpu_name((mary_cpu)cpu), h.checks,
+            printf("%-14s %-10s %6ld checks, %ld failed\n", families[f].name, mary_cpu_name((mary_cpu)cpu), h.checks,
                    h.failures);
             failed += h.failures;
         }

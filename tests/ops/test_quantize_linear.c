@@ -120,6 +120,28 @@ START_TEST(scales_that_do_not_fit_are_refused)
 }
 END_TEST
 
+START_TEST(one_scale_works_in_both_layouts)
+{
+    static const char *const types[] = {"QuantizeLinear", "DequantizeLinear"};
+    static const int64_t shapes[][4] = {{2, 19, 3, 5}, {1, 64, 7, 7}, {1, 3, 40, 40}, {1, 0, 2, 2}};
+    for (int i = 0; i < 8; i++) {
+        op_case *c = op_case_new(types[i % 2], 13);
+        op_input(c, i % 2 ? MARY_UINT8 : MARY_FLOAT, 4, shapes[i / 2], NULL);
+        op_constant(c, MARY_FLOAT, SCALAR, FLOATS(0.013f));
+        op_constant(c, MARY_UINT8, SCALAR, (const uint8_t[]){99});
+        op_run(c);
+        ck_assert(op_ran_channels_last(c));
+        op_case_free(c);
+        c = op_case_new(types[i % 2], 13); /* scales along the channels: plain only */
+        op_input(c, i % 2 ? MARY_UINT8 : MARY_FLOAT, DIMS(2, 3, 4), NULL);
+        op_constant(c, MARY_FLOAT, DIMS(3), FLOATS(0.1f, 0.2f, 0.3f));
+        op_run(c);
+        ck_assert_int_eq(op_ran_channels_last(c), false);
+        op_case_free(c);
+    }
+}
+END_TEST
+
 MARY_TEST_MAIN("ops/quantize_linear", quantising_rounds_to_even_and_saturates, a_scale_per_channel_or_block,
                dequantising_takes_int32_and_halves, dynamic_quantisation_includes_zero_in_the_range,
-               scales_that_do_not_fit_are_refused)
+               scales_that_do_not_fit_are_refused, one_scale_works_in_both_layouts)

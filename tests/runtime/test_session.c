@@ -119,6 +119,45 @@ START_TEST(all_unsupported_nodes_are_listed_at_load)
 }
 END_TEST
 
+START_TEST(internal_operators_are_refused_in_files)
+{
+    mary_model *model = build_model(13);
+    Onnx__GraphProto *graph = model->proto->graph;
+    static const uint8_t table[256];
+    build_input(graph, "x", MARY_UINT8, SHAPE(1));
+    build_constant(graph, "table", MARY_UINT8, SHAPE(256), table);
+    build_node(graph, "ai.mary.internal:Table", "x,table", "y");
+    build_output(graph, "y", MARY_UINT8, SHAPE(1));
+    assert_ok(mary_model_set_opset(model, "ai.mary.internal", 1));
+    mary_session *session = NULL;
+    assert_fails(mary_session_create(&model, NULL, &session), MARY_ERROR_UNSUPPORTED, "ai.mary.internal.Table");
+}
+END_TEST
+
+/* Models of ONNX Runtime's tools may use its domain without importing it. */
+START_TEST(the_domain_of_onnxruntime_needs_no_import)
+{
+    mary_model *model = build_model(13);
+    Onnx__GraphProto *graph = model->proto->graph;
+    static const float scale = 1;
+    build_input(graph, "x", MARY_UINT8, SHAPE(2));
+    build_constant(graph, "s", MARY_FLOAT, SHAPE(1), &scale);
+    build_node(graph, "com.microsoft:QLinearAdd", "x,s,,x,s,,s,", "y");
+    build_output(graph, "y", MARY_UINT8, SHAPE(2));
+    model = build_reload(model);
+    mary_session *session = NULL;
+    assert_ok(mary_session_create(&model, NULL, &session));
+    uint8_t x[2] = {3, 200};
+    const mary_array input = {.name = "x", .type = MARY_UINT8, .rank = 1, .dims = {2}, .data = x, .bytes = 2};
+    mary_array output = {0};
+    assert_ok(mary_session_run(session, &input, 1, &output, 1));
+    ck_assert_int_eq(((uint8_t *)output.data)[0], 6);
+    ck_assert_int_eq(((uint8_t *)output.data)[1], 255);
+    mary_array_free(&output);
+    mary_session_free(&session);
+}
+END_TEST
+
 START_TEST(an_input_may_be_an_output_and_values_may_be_used_twice)
 {
     mary_model *model = build_model(13);
@@ -244,4 +283,5 @@ END_TEST
 MARY_TEST_MAIN("runtime/session", batch_size_may_change_between_runs, threads_share_a_session, wrong_inputs_are_named,
                all_unsupported_nodes_are_listed_at_load, an_input_may_be_an_output_and_values_may_be_used_twice,
                half_models_compute_in_float_and_keep_their_type, observers_see_every_value_in_order,
-               profile_counts_every_node, unknown_cpu_is_refused, shape_inference_keeps_symbols)
+               profile_counts_every_node, unknown_cpu_is_refused, shape_inference_keeps_symbols,
+               internal_operators_are_refused_in_files, the_domain_of_onnxruntime_needs_no_import)

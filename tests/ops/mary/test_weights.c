@@ -155,6 +155,8 @@ static void for_every_layer(void (*check)(const layer *))
 {
     static const int64_t lengths[] = {1, 3, 15, 16, 17, 64, 127, 128, 129, 255, 256, 257, 511, 512, 521, 1031};
     for (mary_cpu cpu = MARY_CPU_SCALAR; cpu <= mary_cpu_best(); cpu++) {
+        if (!mary_cpu_supported(cpu))
+            continue;
         mary_cpu_set(cpu);
         for (int bits = 1; bits <= 8; bits *= 2) {
             for (int shared = 0; shared < 2; shared++) {

@@ -1,0 +1,56 @@
+/* ai.mary.internal.ChannelShuffle: Reshape [N, groups, C/groups, ...] -> Transpose of the two -> Reshape [N, C, ...],
+ * which only permutes channels; made by the executor. Input: x of any type. */
+#include "ops/channel_shuffle.h"
+
+#include "ops/copy.h"
+
+typedef struct shuffle_state {
+    int64_t groups;
+} shuffle_state;
+
+mary_status mary_channel_shuffle_set(mary_op_node *node, int64_t groups)
+{
+    MARY_TRY(mary_op_state(node, sizeof(shuffle_state)));
+    ((shuffle_state *)node->state)->groups = groups;
+    return MARY_OK;
+}
+
+static mary_status infer(const mary_op_node *node, mary_op_call *call)
+{
+    const shuffle_state *state = node->state;
+    MARY_TRY(mary_copy_expect(node, call, 1, 1, 1));
+    const mary_shape *x = &call->inputs[0]->shape;
+    if (state == NULL || x->rank < 3 || x->dims[1] % state->groups != 0)
+        return mary_op_fail(node, MARY_ERROR_INVALID, "channels do not divide into groups");
+    return mary_op_infer_same(node, call);
+}
+
+static mary_status run(const mary_op_node *node, mary_op_call *call)
+{
+    const shuffle_state *state = node->state;
+    const mary_tensor *x = call->inputs[0], *y = call->outputs[0];
+    const mary_shape *shape = &x->shape;
+    int64_t from[MARY_MAX_RANK], to[MARY_MAX_RANK], each = shape->dims[1] / state->groups;
+    mary_tensor_strides(x, from);
+    mary_tensor_strides(y, to);
+    mary_copy copy = {0};
+    for (int i = 0; i < shape->rank; i++) {
+        if (i != 1)
+            mary_copy_add(&copy, shape->dims[i], from[i], to[i]);
+    }
+    mary_copy_add(&copy, each, from[1], to[1] * state->groups);
+    mary_copy_add(&copy, state->groups, from[1] * each, to[1]);
+    mary_copy_run(&copy, mary_type_size(x->type), x->data, y->data, call->parallel);
+    return MARY_OK;
+}
+
+const mary_op mary_ops_channel_shuffle[] = {
+    {.domain = "ai.mary.internal",
+     .type = "ChannelShuffle",
+     .since = 1,
+     .flags = MARY_OP_HALF,
+     .infer = infer,
+     .run = run,
+     .channels_last = mary_copy_channels_last},
+    MARY_OP_END,
+};

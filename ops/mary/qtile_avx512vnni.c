@@ -1,0 +1,171 @@
+/* Integer tiles with AVX-512 VNNI: up to 6 pixels x 64 rows (12 x 32, 12 x 16) in 24 registers of sums. A quad of a
+ * pixel is broadcast, a quad of 16 rows is a register, one vpdpbusd multiplies and adds them. */
+#include "ops/mary/qkernels.h"
+
+#include <immintrin.h>
+#include <string.h>
+
+#include "ops/mary/weights_kernels.h"
+
+#define INLINE MARY_WEIGHTS_INLINE
+enum { MOST_M = 12 };
+
+static inline __m512i broadcast(const uint8_t *from)
+{
+    int32_t quad;
+    memcpy(&quad, from, sizeof quad);
+    return _mm512_set1_epi32(quad);
+}
+
+/* As the instruction: of the intrinsic gcc 12 makes two more moves. */
+static inline void multiply_add(__m512i *sum, __m512i quad, __m512i weights)
+{
+    __asm__("vpdpbusd %2, %1, %0" : "+v"(*sum) : "v"(quad), "v"(weights));
+}
+
+/* Sums of 64 rows of one pixel, already rounded and clamped at least to what saturation does as well, to bytes. */
+static inline __m512i pack(const __m512i *values, int strips, __m512i zero)
+{
+    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    const __m512i none = _mm512_setzero_si512();
+    __m512i low = _mm512_packs_epi32(values[0], strips > 1 ? values[1] : none), high = none;
+    low = _mm512_adds_epi16(low, zero);
+    if (strips > 2) {
+        high = _mm512_packs_epi32(values[2], strips > 3 ? values[3] : none);
+        high = _mm512_adds_epi16(high, zero);
+    }
+    return _mm512_permutexvar_epi32(order, _mm512_packus_epi16(low, high));
+}
+
+/* Everything that can follow the multiplication. */
+static inline __m512 follow(__m512 value, const mary_qepilogue *e, const uint8_t *residual, __mmask16 present)
+{
+    enum { NEAREST = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC };
+    value = _mm512_max_ps(value, _mm512_set1_ps((float)-e->y_zero));
+    value = _mm512_min_ps(value, _mm512_set1_ps((float)(255 - e->y_zero)));
+    if (!e->has_residual)
+        return value;
+    value = _mm512_roundscale_ps(value, NEAREST);
+    __m512 other = _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(present, residual)));
+    other = _mm512_sub_ps(other, _mm512_set1_ps((float)e->residual_zero));
+    other = _mm512_mul_ps(other, _mm512_set1_ps(e->residual_factor));
+    value = _mm512_fmadd_ps(value, _mm512_set1_ps(e->y_factor), other);
+    value = _mm512_max_ps(value, _mm512_set1_ps((float)-e->sum_zero));
+    return _mm512_min_ps(value, _mm512_set1_ps((float)(255 - e->sum_zero)));
+}
+
+INLINE void tile(const mary_qtile_call *c, const int m, const int strips)
+{
+    __m512i sums[MOST_M][MARY_Q_MOST_STRIPS];
+    const mary_qepilogue *e = c->epilogue;
+    UNROLL(4)
+    for (int s = 0; s < strips; s++) {
+        __m512i bias = _mm512_loadu_si512(e->bias + c->row + 16 * s);
+        UNROLL(12)
+        for (int i = 0; i < m; i++)
+            sums[i][s] = bias;
+    }
+    const int8_t *w = c->panel;
+    const uint8_t *const *rows = c->rows;
+    for (int64_t run = 0; run < c->runs; run++, rows += c->rows_stride) {
+        const uint8_t *x[MOST_M];
+        UNROLL(12)
+        for (int i = 0; i < m; i++)
+            x[i] = rows[i];
+        for (int64_t at = 0; at < c->run_quads * MARY_Q_QUAD; at += MARY_Q_QUAD, w += strips * 64) {
+            __m512i weights[MARY_Q_MOST_STRIPS];
+            UNROLL(4)
+            for (int s = 0; s < strips; s++)
+                weights[s] = _mm512_load_si512(w + 64 * s);
+            UNROLL(12)
+            for (int i = 0; i < m; i++) {
+                __m512i quad = broadcast(x[i] + at);
+                UNROLL(4)
+                for (int s = 0; s < strips; s++)
+                    multiply_add(&sums[i][s], quad, weights[s]);
+            }
+        }
+    }
+    const __mmask64 present = c->n == 64 ? ~UINT64_C(0) : (UINT64_C(1) << c->n) - 1;
+    __m512 multipliers[MARY_Q_MOST_STRIPS];
+    UNROLL(4)
+    for (int s = 0; s < strips; s++)
+        multipliers[s] = _mm512_loadu_ps(e->multiplier + c->row + 16 * s);
+    if (e->bounded && !e->has_residual) {
+        const __m512i zero = _mm512_set1_epi16((int16_t)e->y_zero);
+        UNROLL(12)
+        for (int i = 0; i < m; i++) {
+            UNROLL(4)
+            for (int s = 0; s < strips; s++)
+                sums[i][s] = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_cvtepi32_ps(sums[i][s]), multipliers[s]));
+            _mm512_mask_storeu_epi8(c->out + i * c->out_stride, present, pack(sums[i], strips, zero));
+        }
+    } else {
+        const __m512i zero = _mm512_set1_epi16((int16_t)(e->has_residual ? e->sum_zero : e->y_zero));
+        UNROLL(12)
+        for (int i = 0; i < m; i++) {
+            const uint8_t *residual = e->has_residual ? c->residual + i * c->residual_stride : NULL;
+            UNROLL(4)
+            for (int s = 0; s < strips; s++)
+                sums[i][s] = _mm512_cvtps_epi32(follow(_mm512_mul_ps(_mm512_cvtepi32_ps(sums[i][s]), multipliers[s]), e,
+                                                       e->has_residual ? residual + 16 * s : NULL,
+                                                       (__mmask16)(present >> (16 * s))));
+            _mm512_mask_storeu_epi8(c->out + i * c->out_stride, present, pack(sums[i], strips, zero));
+        }
+    }
+}
+
+#define CASE(m, strips)                                                                                                \
+    case m:                                                                                                            \
+        tile(c, m, strips);                                                                                            \
+        break;
+#define CASES6(strips) CASE(1, strips) CASE(2, strips) CASE(3, strips) CASE(4, strips) CASE(5, strips) CASE(6, strips)
+
+static void tile4(const mary_qtile_call *c)
+{
+    switch (c->m) {
+        CASES6(4)
+    }
+}
+
+static void tile3(const mary_qtile_call *c)
+{
+    switch (c->m) {
+        CASES6(3)
+        CASE(7, 3)
+        CASE(8, 3)
+    }
+}
+
+#define TWELVE(strips)                                                                                                 \
+    static void tile##strips(const mary_qtile_call *c)                                                                 \
+    {                                                                                                                  \
+        switch (c->m) {                                                                                                \
+            CASES6(strips)                                                                                             \
+            CASE(7, strips)                                                                                            \
+            CASE(8, strips)                                                                                            \
+            CASE(9, strips)                                                                                            \
+            CASE(10, strips)                                                                                           \
+            CASE(11, strips)                                                                                           \
+            CASE(12, strips)                                                                                           \
+        }                                                                                                              \
+    }
+TWELVE(2)
+TWELVE(1)
+
+static void run(const mary_qtile_call *c)
+{
+    static void (*const by_strips[])(const mary_qtile_call *) = {tile1, tile2, tile3, tile4};
+    by_strips[c->strips - 1](c);
+}
+
+#define KERNELS(kernels_name, table_kernel)                                                                            \
+    {                                                                                                                  \
+        .name = kernels_name, .nr = 64, .mr = {12, 12, 8, 6}, .tile = run, .table = table_kernel, .decode = {          \
+            mary_qdecode1_avx512vnni,                                                                                  \
+            mary_qdecode2_avx512vnni,                                                                                  \
+            mary_qdecode4_avx512vnni                                                                                   \
+        }                                                                                                              \
+    }
+const mary_qkernels mary_qkernels_avx512vnni = KERNELS("int8 avx512vnni 6x64", mary_qtable_scalar);
+const mary_qkernels mary_qkernels_avx512vbmi = KERNELS("int8 avx512vnni 6x64", mary_qtable_vbmi);

@@ -1,0 +1,376 @@
+/* Integer convolution and matrix product through the tile kernels. As in ops/conv_tiles.c nothing is copied: a tile of
+ * pixels is a table of pointers into the activations, one for each pixel and run; padding points at a row of the zero
+ * point.
+ *
+ * The loops: a chunk of panels, decoded into the second-level cache, then tiles of pixels, then the chunk's panels.
+ * Threads share pixels, or panels when pixels are so few that decoding all panels in every thread would cost more than
+ * an uneven cut does. Sums are integers, so no cut changes a result.
+ */
+#include "ops/mary/qkernels.h"
+#include "ops/mary/qproduct.h"
+
+#include <string.h>
+
+#include "onnx/memory.h"
+
+enum {
+    CHUNK_BYTES = 384 * 1024, /* of decoded panels, per thread */
+    GRAIN_MACS = 2000000,     /* waking a thread costs about as much */
+    FEW_PIXELS = 1024,        /* fewer: decoding weighs */
+    MERGED_DEPTH = 16
+};
+
+typedef struct tiles {
+    const mary_qproduct *p;
+    const mary_qweights *w;
+    const mary_qkernels *kernels;
+    int64_t chunk;        /* panels decoded at once */
+    int64_t pixels;       /* of the whole batch */
+    bool merged;          /* a run is a kernel row */
+    bool matrix;          /* output pixel i is input pixel i */
+    bool by_panel;        /* threads share panels, not pixels */
+    int most_mr;          /* of all numbers of strips */
+    int64_t run_bytes;    /* that a kernel reads of a run: run_depth padded */
+    int64_t x_stride;     /* of the dense copy, if there is one */
+    const uint8_t *x;     /* the product's, or its dense copy */
+    const uint8_t *x_end; /* nothing is read from here on */
+    int64_t extent[MARY_WINDOW_AXES];
+    /* scratch */
+    int64_t *offsets; /* runs: from the window's first pixel */
+    int64_t reach;    /* the largest of them */
+    uint8_t *zeros;   /* run_bytes of the zero point */
+    uint8_t *dense;
+    char *threads; /* of thread_bytes each: row pointers, edges, decoded panels */
+    size_t thread_bytes, rows_bytes, edge_bytes;
+} tiles;
+
+static size_t align_up(size_t bytes)
+{
+    return (bytes + MARY_ALIGNMENT - 1) / MARY_ALIGNMENT * MARY_ALIGNMENT;
+}
+
+static int64_t thread_count(const mary_qproduct *p)
+{
+    return p->parallel != NULL ? p->parallel->threads : 1;
+}
+
+static int64_t quads_of(int64_t bytes)
+{
+    return (bytes + MARY_Q_QUAD - 1) / MARY_Q_QUAD;
+}
+
+bool mary_qproduct_merges(int64_t groups, int64_t depth, int64_t kernel_width, int64_t dilation_width)
+{
+    return groups == 1 && dilation_width == 1 && kernel_width > 1 && depth > 0 && depth < MERGED_DEPTH &&
+           quads_of(kernel_width * depth) < kernel_width * quads_of(depth);
+}
+
+/* Pixels or panels? With few pixels each panel is used little, and decoding it in every thread costs. */
+static bool splits_panels(const tiles *t)
+{
+    int64_t threads = thread_count(t->p), panels = t->p->groups * t->w->group_panels;
+    if (threads == 1 || panels < threads)
+        return t->pixels < 2 * threads && threads > 1;
+    bool even = panels % threads == 0 || panels >= 8 * threads;
+    return t->pixels <= FEW_PIXELS && (even || t->pixels < 4 * threads);
+}
+
+static void plan(const mary_qproduct *p, tiles *t)
+{
+    memset(t, 0, sizeof *t);
+    const mary_window *v = &p->window;
+    t->p = p;
+    t->w = p->weights;
+    t->kernels = t->w->kernels;
+    t->pixels = p->batch * v->output_pixels;
+    t->merged = t->w->run_depth != p->depth;
+    t->run_bytes = t->w->run_quads * MARY_Q_QUAD;
+    t->x_stride = t->merged ? p->groups * p->depth : p->x_stride;
+    t->matrix = v->taps == 1 && v->input_pixels == v->output_pixels;
+    for (int axis = 0; axis < MARY_WINDOW_AXES; axis++) {
+        t->extent[axis] = (v->kernel[axis] - 1) * v->dilation[axis] + 1;
+        t->matrix = t->matrix && v->stride[axis] == 1 && v->pad[axis] == 0;
+    }
+    for (int strips = 0; strips < MARY_Q_MOST_STRIPS; strips++) {
+        if (t->kernels->mr[strips] > t->most_mr)
+            t->most_mr = t->kernels->mr[strips];
+    }
+    int64_t panel = mary_qweights_panel_size(t->w, t->w->nr / MARY_Q_STRIP);
+    t->chunk = panel > 0 ? CHUNK_BYTES / panel : t->w->group_panels;
+    t->chunk = t->chunk > t->w->group_panels ? t->w->group_panels : t->chunk;
+    t->chunk = t->chunk < 1 ? 1 : t->chunk;
+    t->by_panel = splits_panels(t);
+}
+
+/* Sizes of the scratch and, when `scratch` is given, where its parts are. */
+static mary_status lay_out(tiles *t, bool dense, char *scratch, size_t *bytes)
+{
+    const mary_qproduct *p = t->p;
+    size_t rows, decoded = 0, copy = 0;
+    size_t offsets = align_up((size_t)t->w->runs * sizeof(int64_t)), zeros = align_up((size_t)t->run_bytes);
+    if (!mary_size_mul((size_t)t->w->runs, (size_t)t->most_mr, &rows) ||
+        !mary_size_mul(rows, sizeof(uint8_t *), &t->rows_bytes) ||
+        !mary_size_mul(rows, (size_t)t->run_bytes, &t->edge_bytes) || t->edge_bytes > PTRDIFF_MAX / 8 ||
+        (t->w->bits != 8 &&
+         !mary_size_mul((size_t)mary_qweights_panel_size(t->w, t->w->nr / MARY_Q_STRIP), (size_t)t->chunk, &decoded)))
+        return mary_fail_memory(SIZE_MAX);
+    if (!t->merged && t->w->run_depth % MARY_Q_QUAD == 0)
+        t->edge_bytes = 0;
+    if (dense && (!mary_size_mul((size_t)(p->batch * p->window.input_pixels), (size_t)t->x_stride, &copy)))
+        return mary_fail_memory(SIZE_MAX);
+    copy = align_up(copy);
+    t->rows_bytes = align_up(t->rows_bytes);
+    t->edge_bytes = align_up(t->edge_bytes);
+    t->thread_bytes = t->rows_bytes + t->edge_bytes + align_up(decoded);
+    if (!mary_size_mul(t->thread_bytes, (size_t)thread_count(p), bytes) ||
+        !mary_size_add(*bytes, offsets + zeros, bytes) || !mary_size_add(*bytes, copy, bytes))
+        return mary_fail_memory(SIZE_MAX);
+    if (scratch != NULL) {
+        t->offsets = (int64_t *)(void *)scratch;
+        t->zeros = (uint8_t *)scratch + offsets;
+        t->dense = (uint8_t *)scratch + offsets + zeros;
+        t->threads = scratch + offsets + zeros + copy;
+    }
+    return MARY_OK;
+}
+
+mary_status mary_qtiles_scratch(const mary_qproduct *product, size_t *bytes)
+{
+    tiles t;
+    plan(product, &t);
+    return lay_out(&t, t.merged, NULL, bytes); /* a planner may settle the stride later: room for the dense copy */
+}
+
+/* Where one thread is. */
+typedef struct place {
+    const uint8_t **rows; /* [runs][stride] */
+    int64_t stride;       /* pixels of a full tile */
+    uint8_t *edges;       /* [runs][stride][run_bytes]: runs that cross the image's border or the tensor's end */
+    int8_t *decoded;
+    int64_t position[MARY_WINDOW_AXES]; /* of the next pixel */
+    const uint8_t *image;               /* its image, the group's first channel */
+} place;
+
+static void go_to(const tiles *t, place *at, int64_t pixel, int64_t group)
+{
+    const mary_window *v = &t->p->window;
+    int64_t rest = pixel;
+    for (int axis = MARY_WINDOW_AXES - 1; axis >= 0; axis--) {
+        at->position[axis] = rest % v->output[axis];
+        rest /= v->output[axis];
+    }
+    at->image = t->x + rest * v->input_pixels * t->x_stride + group * t->p->depth;
+}
+
+/* `from`, or a copy of `count` bytes of it when the padding behind could be outside the tensor. */
+static const uint8_t *guard(const tiles *t, const uint8_t *from, int64_t count, uint8_t *edge)
+{
+    if (t->x_end - from >= t->run_bytes)
+        return from;
+    memcpy(edge, from, (size_t)count);
+    memset(edge + count, 0, (size_t)(t->run_bytes - count));
+    return edge;
+}
+
+/* A kernel row of which some pixels are inside the image: line positions [first, first + kernel). */
+static const uint8_t *merged_run(const tiles *t, const uint8_t *line, int64_t first, uint8_t *edge)
+{
+    const mary_window *v = &t->p->window;
+    int64_t begin = first < 0 ? 0 : first, end = first + v->kernel[2], depth = t->p->depth;
+    if (end > v->input[2])
+        end = v->input[2];
+    if (line == NULL || begin >= end)
+        return t->zeros;
+    if (end - begin == v->kernel[2])
+        return guard(t, line + first * depth, t->w->run_depth, edge);
+    memset(edge, t->p->x_zero, (size_t)t->run_bytes);
+    memcpy(edge + (begin - first) * depth, line + begin * depth, (size_t)((end - begin) * depth));
+    return edge;
+}
+
+/* Pointers of a window that lies partly outside: run by run. `first` is the input position of its first tap. */
+static void border_rows(const tiles *t, const place *at, const int64_t first[MARY_WINDOW_AXES], int row)
+{
+    const mary_window *v = &t->p->window;
+    int64_t entry = row;
+    for (int64_t kd = 0; kd < v->kernel[0]; kd++) {
+        int64_t d = first[0] + kd * v->dilation[0];
+        for (int64_t kh = 0; kh < v->kernel[1]; kh++) {
+            int64_t h = first[1] + kh * v->dilation[1];
+            bool inside = d >= 0 && d < v->input[0] && h >= 0 && h < v->input[1];
+            const uint8_t *line = inside ? at->image + (d * v->input[1] + h) * v->input[2] * t->x_stride : NULL;
+            if (t->merged) {
+                at->rows[entry] = merged_run(t, line, first[2], at->edges + entry * t->run_bytes);
+                entry += at->stride;
+                continue;
+            }
+            for (int64_t kw = 0; kw < v->kernel[2]; kw++, entry += at->stride) {
+                int64_t x = first[2] + kw * v->dilation[2];
+                at->rows[entry] = inside && x >= 0 && x < v->input[2]
+                                      ? guard(t, line + x * t->x_stride, t->p->depth, at->edges + entry * t->run_bytes)
+                                      : t->zeros;
+            }
+        }
+    }
+}
+
+/* The pointers of the next m pixels. */
+static void tile_rows(const tiles *t, place *at, int m)
+{
+    const mary_window *v = &t->p->window;
+    for (int i = 0; i < m; i++) {
+        int64_t first[MARY_WINDOW_AXES];
+        bool inside = true;
+        for (int axis = 0; axis < MARY_WINDOW_AXES; axis++) {
+            first[axis] = at->position[axis] * v->stride[axis] - v->pad[axis];
+            inside = inside && first[axis] >= 0 && first[axis] + t->extent[axis] <= v->input[axis];
+        }
+        const uint8_t *start =
+            inside ? at->image + ((first[0] * v->input[1] + first[1]) * v->input[2] + first[2]) * t->x_stride : NULL;
+        if (inside && t->x_end - start >= t->reach + t->run_bytes) {
+            const uint8_t **to = at->rows + i;
+            for (int64_t run = 0; run < t->w->runs; run++, to += at->stride)
+                *to = start + t->offsets[run];
+        } else {
+            border_rows(t, at, first, i);
+        }
+        int axis = MARY_WINDOW_AXES - 1;
+        while (axis >= 0 && ++at->position[axis] == v->output[axis])
+            at->position[axis--] = 0;
+        if (axis < 0)
+            at->image += v->input_pixels * t->x_stride;
+    }
+}
+
+/* The same where output pixel i is input pixel i. */
+static void matrix_rows(const tiles *t, const place *at, int64_t pixel, int m, int64_t group)
+{
+    const uint8_t *from = t->x + pixel * t->x_stride + group * t->p->depth;
+    for (int i = 0; i < m; i++, from += t->x_stride)
+        at->rows[i] = guard(t, from, t->p->depth, at->edges + i * t->run_bytes);
+}
+
+/* Panels of one width, decoded, times pixels [begin, end). */
+static void multiply(const tiles *t, place *at, int64_t group, int64_t first, const int8_t *const *panels,
+                     int64_t panel_step, int64_t count, int64_t begin, int64_t end)
+{
+    const mary_qproduct *p = t->p;
+    const int strips = mary_qweights_strips(t->w, first), mr = t->kernels->mr[strips - 1];
+    const int64_t tile_count = (end - begin + mr - 1) / mr, small = (end - begin) / tile_count,
+                  larger = (end - begin) % tile_count;
+    at->stride = mr;
+    go_to(t, at, begin, group);
+    for (int64_t tile = 0, pixel = begin; tile < tile_count; tile++) {
+        int m = (int)small + (tile < larger);
+        if (t->matrix)
+            matrix_rows(t, at, pixel, m, group);
+        else
+            tile_rows(t, at, m);
+        for (int64_t i = 0; i < count; i++) {
+            int64_t row = (first + i) * t->w->nr, channel = group * p->filters + row, left = p->filters - row;
+            mary_qtile_call call = {.rows = at->rows,
+                                    .rows_stride = at->stride,
+                                    .runs = t->w->runs,
+                                    .run_quads = t->w->run_quads,
+                                    .panel = *panels + i * panel_step,
+                                    .strips = strips,
+                                    .m = m,
+                                    .n = left < t->w->nr ? (int)left : t->w->nr,
+                                    .epilogue = p->epilogue,
+                                    .row = channel,
+                                    .residual =
+                                        p->residual != NULL ? p->residual + pixel * p->residual_stride + channel : NULL,
+                                    .residual_stride = p->residual_stride,
+                                    .out = p->y + pixel * p->y_stride + channel,
+                                    .out_stride = p->y_stride};
+            t->kernels->tile(&call);
+            for (int j = 0; j < m && p->epilogue->table != NULL; j++) /* still in the first-level cache */
+                t->kernels->table(p->epilogue->table, call.out + j * call.out_stride, call.n);
+        }
+        pixel += m;
+    }
+}
+
+/* Panels [first, last) of a group times pixels [begin, end), chunk by chunk. A narrower last panel is a chunk of its
+ * own: its tiles have more pixels. */
+static void run_panels(const tiles *t, place *at, int64_t group, int64_t first, int64_t last, int64_t begin,
+                       int64_t end)
+{
+    const int full = t->w->nr / MARY_Q_STRIP;
+    while (first < last && begin < end) {
+        int strips = mary_qweights_strips(t->w, first);
+        int64_t count = last - first < t->chunk ? last - first : t->chunk;
+        if (strips == full && mary_qweights_strips(t->w, first + count - 1) != full)
+            count--;
+        int64_t step = mary_qweights_panel_size(t->w, strips);
+        const int8_t *panels = NULL;
+        for (int64_t i = 0; i < count; i++) {
+            const int8_t *panel = mary_qweights_panel(t->w, group, first + i, at->decoded + i * step);
+            panels = i == 0 ? panel : panels;
+        }
+        multiply(t, at, group, first, &panels, step, count, begin, end);
+        first += count;
+    }
+}
+
+static void task(void *context, int64_t begin, int64_t end, int thread)
+{
+    const tiles *t = context;
+    char *memory = t->threads + (size_t)thread * t->thread_bytes;
+    place at = {.rows = (const uint8_t **)(void *)memory,
+                .edges = (uint8_t *)memory + t->rows_bytes,
+                .decoded = (int8_t *)memory + t->rows_bytes + t->edge_bytes};
+    const int64_t panels = t->w->group_panels;
+    if (!t->by_panel) {
+        for (int64_t group = 0; group < t->p->groups; group++)
+            run_panels(t, &at, group, 0, panels, begin, end);
+        return;
+    }
+    while (begin < end) {
+        int64_t group = begin / panels, first = begin % panels;
+        int64_t last = first + (end - begin) < panels ? first + (end - begin) : panels;
+        run_panels(t, &at, group, first, last, 0, t->pixels);
+        begin += last - first;
+    }
+}
+
+/* Pixels next to each other, for merged runs. */
+static void make_dense(const tiles *t)
+{
+    const mary_qproduct *p = t->p;
+    int64_t pixels = p->batch * p->window.input_pixels;
+    for (int64_t i = 0; i < pixels; i++)
+        memcpy(t->dense + i * t->x_stride, p->x + i * p->x_stride, (size_t)t->x_stride);
+}
+
+void mary_qtiles_run(const mary_qproduct *product, void *scratch)
+{
+    tiles t;
+    size_t bytes;
+    plan(product, &t);
+    const mary_window *v = &product->window;
+    if (t.pixels == 0 || t.w->group_panels == 0 || lay_out(&t, t.merged, scratch, &bytes) != MARY_OK)
+        return;
+    t.x = product->x;
+    if (t.merged && product->x_stride != t.x_stride) {
+        make_dense(&t);
+        t.x = t.dense;
+    }
+    t.x_end = t.x;
+    if (v->input_pixels > 0)
+        t.x_end += (product->batch * v->input_pixels - 1) * t.x_stride + product->groups * product->depth;
+    int64_t *offset = t.offsets;
+    for (int64_t kd = 0; kd < v->kernel[0]; kd++) {
+        for (int64_t kh = 0; kh < v->kernel[1]; kh++) {
+            int64_t line = (kd * v->dilation[0] * v->input[1] + kh * v->dilation[1]) * v->input[2];
+            for (int64_t kw = 0; kw < (t.merged ? 1 : v->kernel[2]); kw++)
+                *offset++ = t.reach = (line + kw * v->dilation[2]) * t.x_stride;
+        }
+    }
+    memset(t.zeros, product->x_zero, (size_t)t.run_bytes);
+    double macs = (double)t.pixels * (double)(product->groups * product->filters) * (double)t.w->quads * MARY_Q_QUAD;
+    int64_t jobs = t.by_panel ? product->groups * t.w->group_panels : t.pixels;
+    double job = macs / (double)jobs;
+    int64_t grain = job >= GRAIN_MACS ? 1 : (int64_t)(GRAIN_MACS / (job + 1)) + 1;
+    mary_parallel_for(product->parallel, jobs, grain, task, &t);
+}
