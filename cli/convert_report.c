@@ -31,6 +31,48 @@ static void layer_row(mary_table *table, const mary_layer_report *layer)
     mary_table_cell(table, "%s%s", layer->repeated ? "(counted above) " : "", layer->note);
 }
 
+static mary_status print_activations(const mary_convert_report *report)
+{
+    const mary_calibration_report *calibration = mary_convert_calibration(report);
+    mary_table table;
+    size_t scales = 0;
+    int tensors = 0;
+    mary_table_begin(&table, "<activation|>tensors|<range by|>seen from|>to|>stored from|>to|>scale|>zero|<note");
+    for (const mary_activation_report *row; (row = mary_convert_activation(report, scales)) != NULL; scales++) {
+        tensors += row->tensors;
+        mary_table_cell(&table, "%s", row->name);
+        mary_table_cell(&table, "%d", row->tensors);
+        mary_table_cell(&table, "%s", row->method);
+        mary_table_cell(&table, "%.4g", row->least);
+        mary_table_cell(&table, "%.4g", row->most);
+        mary_table_cell(&table, "%.4g", row->low);
+        mary_table_cell(&table, "%.4g", row->high);
+        mary_table_cell(&table, "%.4g", (double)row->scale);
+        mary_table_cell(&table, "%d", row->zero_point);
+        mary_table_cell(&table, "%s", row->note);
+    }
+    putchar('\n');
+    MARY_TRY(mary_table_end(&table, stdout));
+    if (mary_convert_float_node(report, 0) != NULL) {
+        putchar('\n');
+        mary_table_begin(&table, "<computes in float|<operator|<because");
+        for (size_t i = 0; mary_convert_float_node(report, i) != NULL; i++) {
+            const mary_float_node_report *node = mary_convert_float_node(report, i);
+            mary_table_cell(&table, "%s", node->name);
+            mary_table_cell(&table, "%s", node->op_type);
+            mary_table_cell(&table, "%s", node->reason);
+        }
+        MARY_TRY(mary_table_end(&table, stdout));
+    }
+    printf("\nactivations  %d tensors of 8 bits with %zu scales, ranges by %s%s%s", tensors, scales,
+           calibration->method, calibration->bias_correction ? ", biases corrected" : "",
+           calibration->equalization ? ", channels balanced" : "");
+    if (calibration->error >= 0)
+        printf("; error of the outputs on calibration samples %.3g of their energy", calibration->error);
+    putchar('\n');
+    return MARY_OK;
+}
+
 mary_status mary_convert_report_print(const mary_convert_report *report, const char *input, const char *output,
                                       uint64_t bytes_before, uint64_t bytes_after)
 {
@@ -41,6 +83,8 @@ mary_status mary_convert_report_print(const mary_convert_report *report, const c
     for (size_t i = 0; mary_convert_layer(report, i) != NULL; i++)
         layer_row(&table, mary_convert_layer(report, i));
     MARY_TRY(mary_table_end(&table, stdout));
+    if (mary_convert_calibration(report)->runs > 0)
+        MARY_TRY(print_activations(report));
     printf("\nweights  %" PRIu64 " of %" PRIu64
            " have levels; %.2f bits per weight, levels and float layers included\n",
            totals->weights_quantised, totals->weights, totals->bits_per_weight);
@@ -75,6 +119,44 @@ static json_t *layer_json(const mary_layer_report *layer)
     return object;
 }
 
+static void add_activations(json_t *root, const mary_convert_report *report)
+{
+    const mary_calibration_report *calibration = mary_convert_calibration(report);
+    json_t *activations = json_array(), *floats = json_array(), *summary = json_object();
+    for (size_t i = 0; mary_convert_activation(report, i) != NULL; i++) {
+        const mary_activation_report *row = mary_convert_activation(report, i);
+        json_t *object = json_object();
+        json_object_set_new(object, "name", mary_json_text(row->name));
+        json_object_set_new(object, "tensors", json_integer(row->tensors));
+        json_object_set_new(object, "method", mary_json_text(row->method));
+        json_object_set_new(object, "least", mary_json_real(row->least));
+        json_object_set_new(object, "most", mary_json_real(row->most));
+        json_object_set_new(object, "low", mary_json_real(row->low));
+        json_object_set_new(object, "high", mary_json_real(row->high));
+        json_object_set_new(object, "scale", mary_json_real((double)row->scale));
+        json_object_set_new(object, "zero_point", json_integer(row->zero_point));
+        json_object_set_new(object, "note", mary_json_text(row->note));
+        json_array_append_new(activations, object);
+    }
+    for (size_t i = 0; mary_convert_float_node(report, i) != NULL; i++) {
+        const mary_float_node_report *node = mary_convert_float_node(report, i);
+        json_t *object = json_object();
+        json_object_set_new(object, "name", mary_json_text(node->name));
+        json_object_set_new(object, "op_type", mary_json_text(node->op_type));
+        json_object_set_new(object, "reason", mary_json_text(node->reason));
+        json_array_append_new(floats, object);
+    }
+    json_object_set_new(summary, "runs", json_integer(calibration->runs));
+    json_object_set_new(summary, "method", mary_json_text(calibration->method));
+    json_object_set_new(summary, "bias_correction", json_boolean(calibration->bias_correction));
+    json_object_set_new(summary, "equalization", json_boolean(calibration->equalization));
+    json_object_set_new(summary, "output_error",
+                        calibration->error >= 0 ? mary_json_real(calibration->error) : json_null());
+    json_object_set_new(root, "calibration", summary);
+    json_object_set_new(root, "activations", activations);
+    json_object_set_new(root, "float_nodes", floats);
+}
+
 json_t *mary_convert_report_json(const mary_convert_report *report, const char *input, const char *output,
                                  uint64_t bytes_before, uint64_t bytes_after)
 {
@@ -95,6 +177,8 @@ json_t *mary_convert_report_json(const mary_convert_report *report, const char *
     for (size_t i = 0; mary_convert_warning(report, i) != NULL; i++)
         json_array_append_new(warnings, mary_json_text(mary_convert_warning(report, i)));
     json_object_set_new(root, "layers", layers);
+    if (mary_convert_calibration(report)->runs > 0)
+        add_activations(root, report);
     json_object_set_new(root, "warnings", warnings);
     return root;
 }

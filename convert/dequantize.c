@@ -1,9 +1,10 @@
 /* mary_dequantize: ai.mary nodes back to standard ones with the weights that they stood for. */
+#include "convert/dequantize.h"
+
 #include <inttypes.h>
 #include <string.h>
 
 #include "convert/codes.h"
-#include "convert/layer.h"
 #include "onnx/edit.h"
 
 /* One ai.mary node, its payload checked. */
@@ -214,7 +215,8 @@ static bool is_mary(const char *domain)
 static bool is_ours(const Onnx__FunctionProto *function)
 {
     for (int kind = MARY_LAYER_CONV; kind <= MARY_LAYER_MATMUL; kind++) {
-        if (function->name != NULL && strcmp(function->name, mary_layer_mary_op((mary_layer_kind)kind)) == 0)
+        if (function->name != NULL && (strcmp(function->name, mary_layer_mary_op((mary_layer_kind)kind)) == 0 ||
+                                       strcmp(function->name, mary_layer_integer_op((mary_layer_kind)kind)) == 0))
             return is_mary(function->domain);
     }
     return false;
@@ -272,6 +274,7 @@ static mary_status dequantize_graph(mary_model *model, mary_graph_index *index, 
 
 mary_status mary_dequantize(mary_model *model)
 {
+    MARY_TRY(mary_dequantize_integers(model));
     Onnx__GraphProto *graph = model->proto->graph;
     mary_graph_index *index = NULL;
     size_t made_count = 0;

@@ -8,8 +8,10 @@
 #include <math.h>
 
 #include "ops/qlinear_kernels.h"
+#include "ops/quantize_channels.h"
 
 typedef struct quantize_state {
+    mary_cpu cpu;
     const mary_qlinear_kernels *kernels; /* float to and from uint8 */
     int64_t axis, block, type, precision;
 } quantize_state;
@@ -25,7 +27,8 @@ static mary_status prepare(mary_op_node *node)
 {
     MARY_TRY(mary_op_state(node, sizeof(quantize_state)));
     quantize_state *state = node->state;
-    state->kernels = mary_qlinear_kernels_for(mary_cpu_current());
+    state->cpu = mary_cpu_current();
+    state->kernels = mary_qlinear_kernels_for(state->cpu);
     MARY_TRY(mary_attribute_int(node->proto, "axis", 1, &state->axis));
     if (node->opset >= 21) {
         MARY_TRY(mary_attribute_int(node->proto, "block_size", 0, &state->block));
@@ -228,7 +231,7 @@ static bool channels_last(const mary_op_node *node, const mary_op_call *call, bo
 {
     const quantize_state *state = node->state;
     const mary_tensor *x = call->inputs[0], *scale = call->inputs[1], *y = call->outputs[0];
-    *wants = false;
+    *wants = x->type == MARY_FLOAT && x->shape.rank == 4; /* images go into networks this way, in one pass */
     return x->shape.rank >= 3 && state->block == 0 && state->precision == 0 && scale->type == MARY_FLOAT &&
            scale->shape.rank <= 1 && mary_shape_count(&scale->shape) == 1 &&
            ((x->type == MARY_FLOAT && y->type == MARY_UINT8) || (x->type == MARY_UINT8 && y->type == MARY_FLOAT));
@@ -296,11 +299,26 @@ static mary_status quantize_infer(const mary_op_node *node, mary_op_call *call)
     return mary_op_set_output(node, call, 0, (mary_type)type, &x->shape);
 }
 
+static void quantize_plain(const quantize_state *state, mary_op_call *call)
+{
+    const mary_tensor *x = call->inputs[0], *y = call->outputs[0];
+    const mary_tensor *zero = call->input_count > 2 ? call->inputs[2] : NULL;
+    const mary_quantisation to = {.scale = *(const float *)call->inputs[1]->data,
+                                  .zero = zero == NULL ? 0 : *(const uint8_t *)zero->data};
+    mary_quantize_to_channels_last(state->cpu, x->data, x->shape.dims[0], x->shape.dims[1],
+                                   mary_shape_count_range(&x->shape, 2, x->shape.rank), to, y->data, y->pixel_stride,
+                                   call->parallel);
+}
+
 static mary_status quantize_run(const mary_op_node *node, mary_op_call *call)
 {
     const quantize_state *state = node->state;
     mary_type x = call->inputs[0]->type, scale = call->inputs[1]->type;
     quantize_job job = {.call = call, .kernels = state->kernels, .precision = MARY_FLOAT};
+    if (node->channels_last && call->inputs[0]->layout == MARY_LAYOUT_PLAIN) {
+        quantize_plain(state, call);
+        return MARY_OK;
+    }
     if (node->channels_last) {
         run_pixels(&job);
         return MARY_OK;
@@ -391,7 +409,7 @@ const mary_op mary_ops_quantize_linear[] = {
     {.domain = "",
      .type = "QuantizeLinear",
      .since = 10,
-     .flags = MARY_OP_HALF,
+     .flags = MARY_OP_HALF | MARY_OP_EITHER_LAYOUT,
      .prepare = prepare,
      .infer = quantize_infer,
      .run = quantize_run,

@@ -269,6 +269,20 @@ static bool moves_values(const mary_program_node *node)
     return false;
 }
 
+/* Pad with zeros: on u8 that is the zero point. MARY_OK with *pads false: it is not that. */
+static mary_status pads_with_zero(const mary_u8_graph *graph, const mary_program_node *node, bool *pads)
+{
+    const char *mode;
+    float value = 0;
+    *pads = false;
+    if (!mary_u8_is(node, "", "Pad") || node->node.opset < 11)
+        return MARY_OK;
+    MARY_TRY(mary_attribute_string(node->node.proto, "mode", "constant", &mode));
+    *pads = strcmp(mode, "constant") == 0 && (node->input_count < 3 || node->inputs[2] < 0 ||
+                                              (mary_u8_float(graph->program, node->inputs[2], &value) && value == 0));
+    return MARY_OK;
+}
+
 /* The QuantizeLinear that is the only reader of a value. */
 static mary_program_node *only_quantize(const mary_u8_graph *graph, int value, mary_quantized_value *to)
 {
@@ -284,17 +298,26 @@ static mary_status try_move(mary_u8_graph *graph, mary_program_node *node)
 {
     mary_program *program = graph->program;
     mary_quantized_value from, to;
-    if (node->removed || !moves_values(node) || node->input_count < 1 ||
-        !mary_u8_dequantized(program, node->inputs[0], &from))
+    bool pads = false;
+    if (node->removed || node->input_count < 1 || !mary_u8_dequantized(program, node->inputs[0], &from))
+        return MARY_OK;
+    MARY_TRY(pads_with_zero(graph, node, &pads));
+    if (!pads && !moves_values(node))
         return MARY_OK;
     for (int i = 0; i < node->output_count; i++) {
         if (node->outputs[i] >= 0 &&
             (only_quantize(graph, node->outputs[i], &to) == NULL || !mary_u8_same_parameters(program, &from, &to)))
             return MARY_OK;
     }
-    program->values[from.value].uses++;
-    mary_program_release_use(program, node->inputs[0]);
-    node->inputs[0] = from.value;
+    int inputs[4] = {from.value, node->input_count > 1 ? node->inputs[1] : -1, from.zero_point,
+                     node->input_count > 3 ? node->inputs[3] : -1};
+    if (pads) {
+        MARY_TRY(mary_u8_set_inputs(program, node, inputs, node->input_count > 3 ? 4 : 3));
+    } else {
+        program->values[from.value].uses++;
+        mary_program_release_use(program, node->inputs[0]);
+        node->inputs[0] = from.value;
+    }
     for (int i = 0; i < node->output_count; i++) {
         if (node->outputs[i] < 0)
             continue;
@@ -326,6 +349,8 @@ static mary_status try_quantize(mary_u8_graph *graph, mary_program_node *quantiz
     MARY_TRY(try_arithmetic(graph, quantize, node, &to, &done));
     if (!done)
         MARY_TRY(mary_u8_linear(graph, quantize, node, &done));
+    if (!done)
+        MARY_TRY(mary_u8_mean(graph, quantize, node, &done));
     if (!done)
         MARY_TRY(mary_u8_affine(graph, quantize, node, &done));
     return done ? MARY_OK : try_concat(graph, quantize, node, &to, &done);

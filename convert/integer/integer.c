@@ -111,8 +111,7 @@ static mary_status measure(const chooser *c, const mary_range_method *method, bo
     mary_scales_choose(&c->integer->plan, c->scales, method);
     MARY_TRY_GOTO(mary_integer_emit(copy, &c->integer->plan, c->scales, c->layers, c->integer->layers, corrected),
                   done);
-    MARY_TRY_GOTO(mary_integers_declare(c->integer, c->layers, copy, true), done);
-    MARY_TRY_GOTO(mary_model_inline_functions(copy, NULL), done);
+    MARY_TRY_GOTO(mary_integers_declare(c->integer, c->layers, copy, false), done);
     status = mary_statistics_compare(&c->integer->statistics, copy, c->settings, error);
 done:
     mary_model_free(&copy);
@@ -214,24 +213,59 @@ static mary_status fill_report(const mary_integers *integer, const mary_scales *
     return MARY_OK;
 }
 
+/* Which initializers something uses; the caller frees *used. */
+static mary_status list_used(const Onnx__GraphProto *graph, bool **used)
+{
+    mary_graph_index *index = NULL;
+    *used = mary_calloc(graph->n_initializer + 1, sizeof **used);
+    if (*used == NULL)
+        return mary_fail_memory(graph->n_initializer);
+    MARY_TRY(mary_graph_index_create(graph, &index));
+    for (size_t i = 0; i < graph->n_initializer; i++)
+        (*used)[i] = mary_graph_use_count(index, graph->initializer[i]->name) > 0;
+    mary_graph_index_free(&index);
+    return MARY_OK;
+}
+
+/* Of the first `count` initializers, those that only replaced nodes used (float biases, bounds of absorbed Clips) go;
+ * what nothing used before is not ours. */
+static mary_status drop_orphans(Onnx__GraphProto *graph, const bool *used, size_t count)
+{
+    mary_graph_index *index = NULL;
+    MARY_TRY(mary_graph_index_create(graph, &index));
+    for (size_t i = count; i-- > 0;) {
+        const char *name = graph->initializer[i]->name;
+        if (used[i] && mary_graph_use_count(index, name) == 0 && !mary_graph_is_input(index, name))
+            mary_graph_remove_initializer(graph, i);
+    }
+    mary_graph_index_free(&index);
+    return MARY_OK;
+}
+
 mary_status mary_integers_finish(mary_integers *integer, mary_model *model, const mary_settings *settings,
                                  const mary_original_names *names, const mary_layers *layers,
                                  mary_convert_report *report)
 {
     mary_scales scales = {0};
+    bool *used = NULL;
+    Onnx__GraphProto *graph = model->proto->graph;
+    size_t constants = graph->n_initializer;
     mary_status status = MARY_OK;
     report->calibration.runs = integer->statistics.batches;
     MARY_TRY_GOTO(mary_scales_create(&integer->plan, &scales), done);
     const chooser c = {integer, model, settings, layers, &scales};
     MARY_TRY_GOTO(choose(&c, &report->calibration), done);
     MARY_TRY_GOTO(fill_report(integer, &scales, names, report), done);
+    MARY_TRY_GOTO(list_used(graph, &used), done);
     MARY_TRY_GOTO(
         mary_integer_emit(model, &integer->plan, &scales, layers, integer->layers, report->calibration.bias_correction),
         done);
     for (size_t i = integer->end_info; i-- > integer->first_info;)
-        mary_graph_remove_value_info(model->proto->graph, i);
-    status = mary_integer_drop_stale_info(model->proto->graph);
+        mary_graph_remove_value_info(graph, i);
+    MARY_TRY_GOTO(mary_integer_drop_stale_info(graph), done);
+    status = drop_orphans(graph, used, constants);
 done:
+    mary_free(used);
     mary_scales_free(&scales);
     return status;
 }

@@ -7,7 +7,7 @@
 typedef mary_status checker(const mary_model *model, const mary_graph_index *index, const Onnx__NodeProto *node,
                             mary_operator_kind *kind);
 
-static checker check_max_pool, check_pad, check_resize, check_reduce, check_scalars;
+static checker check_max_pool, check_pad, check_resize, check_reduce, check_normalization, check_scalars;
 
 static const struct {
     const char *op;
@@ -44,6 +44,7 @@ static const struct {
     {"GlobalAveragePool", MARY_ROLE_MIX, true, NULL},
     {"ReduceMean", MARY_ROLE_MIX, true, check_reduce},
     {"Softmax", MARY_ROLE_MIX, false, NULL},
+    {"BatchNormalization", MARY_ROLE_MIX, false, check_normalization},
     /* element by element: one table of 256 entries */
     {"Relu", MARY_ROLE_ELEMENT, false, NULL},
     {"Clip", MARY_ROLE_ELEMENT, false, check_scalars},
@@ -152,6 +153,21 @@ static mary_status check_reduce(const mary_model *model, const mary_graph_index 
     return MARY_OK;
 }
 
+static mary_status check_normalization(const mary_model *model, const mary_graph_index *index,
+                                       const Onnx__NodeProto *node, mary_operator_kind *kind)
+{
+    int64_t training;
+    MARY_TRY(mary_attribute_int(node, "training_mode", 0, &training));
+    bool plain = training == 0 && node->n_input == 5;
+    for (size_t i = 1; i < 5 && plain; i++)
+        plain = constant(model, index, node, i) != NULL;
+    for (size_t i = 1; i < node->n_output; i++)
+        plain = plain && node->output[i][0] == '\0';
+    if (!plain)
+        *kind = (mary_operator_kind){.reason = "it is trained, or its parameters are not constant"};
+    return MARY_OK;
+}
+
 /* Every constant operand is one number. */
 static mary_status check_scalars(const mary_model *model, const mary_graph_index *index, const Onnx__NodeProto *node,
                                  mary_operator_kind *kind)
@@ -197,8 +213,8 @@ bool mary_operator_reads(const Onnx__NodeProto *node, mary_role role, size_t i)
 {
     if (is_absent(node, i))
         return false;
-    bool all = role == MARY_ROLE_JOIN || role == MARY_ROLE_ELEMENT ||
-               (role == MARY_ROLE_MIX && strcmp(node->op_type, "ReduceMean") != 0);
+    bool sum = role == MARY_ROLE_MIX && (strcmp(node->op_type, "Add") == 0 || strcmp(node->op_type, "Mul") == 0);
+    bool all = sum || role == MARY_ROLE_JOIN || role == MARY_ROLE_ELEMENT;
     return all || i == 0;
 }
 

@@ -1,4 +1,4 @@
-/* Identity, and Dropout as it is at inference. */
+/* Identity, Dropout as it is at inference, and Pad by nothing, which exporters write before pooling. */
 #include <string.h>
 
 #include "convert/passes/passes.h"
@@ -9,12 +9,43 @@ static bool is_plain(const Onnx__NodeProto *node, const char *op)
            (node->domain == NULL || node->domain[0] == '\0' || strcmp(node->domain, "ai.onnx") == 0);
 }
 
+/* Pad whose constant pads are all 0. */
+static bool pads_nothing(const mary_model *model, const mary_graph_index *index, const Onnx__NodeProto *node)
+{
+    const int64_t *pads = NULL;
+    size_t count = 0;
+    if (!is_plain(node, "Pad"))
+        return false;
+    if (mary_model_opset(model, "") < 11) {
+        if (mary_attribute_ints(node, "pads", &pads, &count) != MARY_OK)
+            return false;
+        for (size_t i = 0; i < count; i++) {
+            if (pads[i] != 0)
+                return false;
+        }
+        return count > 0;
+    }
+    mary_constant constant;
+    if (node->n_input < 2 || mary_graph_is_input(index, node->input[1]))
+        return false;
+    ptrdiff_t position = mary_graph_initializer(index, node->input[1]);
+    if (position < 0 || mary_constant_decode(model, model->proto->graph->initializer[position], &constant) != MARY_OK)
+        return false;
+    bool nothing = constant.tensor.type == MARY_INT64;
+    for (int64_t i = 0; nothing && i < mary_shape_count(&constant.tensor.shape); i++)
+        nothing = ((const int64_t *)constant.tensor.data)[i] == 0;
+    mary_constant_free(&constant);
+    return nothing;
+}
+
 /* Does the node hand its input 0 on as output 0, whatever else may be in the model? */
-static bool passes_through(const Onnx__NodeProto *node, const mary_graph_index *index)
+static bool passes_through(const mary_model *model, const Onnx__NodeProto *node, const mary_graph_index *index)
 {
     if (node->n_input < 1 || node->n_output < 1 || node->input[0][0] == '\0' || node->output[0][0] == '\0')
         return false;
     if (is_plain(node, "Identity"))
+        return true;
+    if (pads_nothing(model, index, node))
         return true;
     if (!is_plain(node, "Dropout"))
         return false;
@@ -72,7 +103,7 @@ mary_status mary_pass_remove_identity(mary_model *model, mary_convert_report *re
     mary_status status = MARY_OK;
     for (size_t i = 0; i < graph->n_node && status == MARY_OK;) {
         bool removed = false;
-        if (passes_through(graph->node[i], index))
+        if (passes_through(model, graph->node[i], index))
             status = take_out(graph, index, i, &removed);
         if (!removed) {
             i++;

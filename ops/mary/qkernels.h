@@ -6,8 +6,9 @@
 #include "ops/mary/qweights.h"
 
 /* A tile: m pixels times a panel.
- *   out[i][j] = epilogue, but for its table, of row `row + j`: bias + sum over runs, c of rows[run][i][c] * panel[...]
- * for i < m, j < n. A run reads run_quads * 4 bytes at its pointer; behind run_depth they may be anything. */
+ *   out[i][j] = epilogue, but for its table (the driver has it follow), of row `row + j`: bias + sum over runs, c of
+ * rows[run][i][c] * panel[...] for i < m, j < n. A run reads run_quads * 4 bytes at its pointer; behind run_depth they
+ * may be anything. */
 typedef struct mary_qtile_call {
     const uint8_t *const *rows; /* entry run * rows_stride + i */
     int64_t rows_stride;
@@ -28,21 +29,16 @@ struct mary_qkernels {
     int nr;                     /* rows of a full panel: 16, 32, 48 or 64 */
     int mr[MARY_Q_MOST_STRIPS]; /* most pixels of a tile, by strips - 1 */
     void (*tile)(const mary_qtile_call *call);
-    void (*table)(const uint8_t *table, uint8_t *bytes, int64_t count); /* bytes[i] = table[bytes[i]] */
-    mary_qdecode *decode[3];                                            /* by log2(bits): 1, 2 and 4 bits */
+    mary_qdecode *decode[3]; /* by log2(bits): 1, 2 and 4 bits */
 };
 
 extern const mary_qkernels mary_qkernels_scalar;
 #if defined(__x86_64__)
 extern const mary_qkernels mary_qkernels_avx2, mary_qkernels_avxvnni, mary_qkernels_avx512vnni;
-extern const mary_qkernels mary_qkernels_avx512vbmi; /* the same with AVX512_VBMI */
 #elif defined(__aarch64__)
 extern const mary_qkernels mary_qkernels_neon;
 #endif
 
 const mary_qkernels *mary_qkernels_for(mary_cpu cpu);
-
-void mary_qtable_scalar(const uint8_t *table, uint8_t *bytes, int64_t count);
-void mary_qtable_vbmi(const uint8_t *table, uint8_t *bytes, int64_t count);
 
 #endif

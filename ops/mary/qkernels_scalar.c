@@ -69,16 +69,9 @@ DECODE(1)
 DECODE(2)
 DECODE(4)
 
-void mary_qtable_scalar(const uint8_t *table, uint8_t *bytes, int64_t count)
-{
-    for (int64_t i = 0; i < count; i++)
-        bytes[i] = table[bytes[i]];
-}
-
 const mary_qkernels mary_qkernels_scalar = {
     .name = "int8 scalar",
     .nr = NR,
     .mr = {MR, MR, MR, MR},
     .tile = tile,
-    .table = mary_qtable_scalar,
     .decode = {mary_qdecode1_scalar, mary_qdecode2_scalar, mary_qdecode4_scalar}};

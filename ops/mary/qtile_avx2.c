@@ -1,4 +1,4 @@
-/* Integer tiles with AVX2: 3 pixels x 16 rows. vpmaddubsw would saturate, so bytes are widened to 16 bits and
+/* Integer tiles with AVX2: 2 pixels x 16 rows. vpmaddubsw would saturate, so bytes are widened to 16 bits and
  * multiplied by vpmaddwd: a register is a quad of 4 rows, its sums are pairs that are added at the end. */
 #include <immintrin.h>
 #include <string.h>
@@ -6,8 +6,8 @@
 #include <stdint.h>
 
 #define KERNELS      mary_qkernels_avx2
-#define KERNELS_NAME "int8 avx2 3x16"
-#define MR           3
+#define KERNELS_NAME "int8 avx2 2x16"
+#define MR           2
 
 typedef struct quarters {
     __m256i quarter[4]; /* 4 rows each */

@@ -159,13 +159,9 @@ static void run(const mary_qtile_call *c)
     by_strips[c->strips - 1](c);
 }
 
-#define KERNELS(kernels_name, table_kernel)                                                                            \
-    {                                                                                                                  \
-        .name = kernels_name, .nr = 64, .mr = {12, 12, 8, 6}, .tile = run, .table = table_kernel, .decode = {          \
-            mary_qdecode1_avx512vnni,                                                                                  \
-            mary_qdecode2_avx512vnni,                                                                                  \
-            mary_qdecode4_avx512vnni                                                                                   \
-        }                                                                                                              \
-    }
-const mary_qkernels mary_qkernels_avx512vnni = KERNELS("int8 avx512vnni 6x64", mary_qtable_scalar);
-const mary_qkernels mary_qkernels_avx512vbmi = KERNELS("int8 avx512vnni 6x64", mary_qtable_vbmi);
+const mary_qkernels mary_qkernels_avx512vnni = {
+    .name = "int8 avx512vnni 6x64",
+    .nr = 64,
+    .mr = {12, 12, 8, 6},
+    .tile = run,
+    .decode = {mary_qdecode1_avx512vnni, mary_qdecode2_avx512vnni, mary_qdecode4_avx512vnni}};

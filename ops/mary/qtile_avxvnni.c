@@ -38,8 +38,9 @@ static inline __m256i quad_load(const uint8_t *x)
 
 static inline void sums_add(sums_t *sums, __m256i quad, const weights_t *weights)
 {
-    sums->half[0] = _mm256_dpbusd_avx_epi32(sums->half[0], quad, weights->half[0]);
-    sums->half[1] = _mm256_dpbusd_avx_epi32(sums->half[1], quad, weights->half[1]);
+    /* As the instruction: of the intrinsic gcc 12 makes two more moves. */
+    __asm__("%{vex%} vpdpbusd %2, %1, %0" : "+x"(sums->half[0]) : "x"(quad), "x"(weights->half[0]));
+    __asm__("%{vex%} vpdpbusd %2, %1, %0" : "+x"(sums->half[1]) : "x"(quad), "x"(weights->half[1]));
 }
 
 static inline void sums_finish(const sums_t *sums, __m256i out[2])

@@ -118,5 +118,4 @@ const mary_qkernels KERNELS = {.name = KERNELS_NAME,
                                .nr = 16,
                                .mr = {MR, MR, MR, MR},
                                .tile = run,
-                               .table = mary_qtable_scalar,
                                .decode = {mary_qdecode1_avx2, mary_qdecode2_avx2, mary_qdecode4_avx2}};

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "onnx/memory.h"
+#include "ops/qlinear.h"
 
 enum {
     CHUNK_BYTES = 384 * 1024, /* of decoded panels, per thread */
@@ -24,6 +25,7 @@ typedef struct tiles {
     const mary_qproduct *p;
     const mary_qweights *w;
     const mary_qkernels *kernels;
+    mary_table_function *table;
     int64_t chunk;        /* panels decoded at once */
     int64_t pixels;       /* of the whole batch */
     bool merged;          /* a run is a kernel row */
@@ -82,6 +84,7 @@ static void plan(const mary_qproduct *p, tiles *t)
     t->p = p;
     t->w = p->weights;
     t->kernels = t->w->kernels;
+    t->table = mary_table_function_for(p->cpu);
     t->pixels = p->batch * v->output_pixels;
     t->merged = t->w->run_depth != p->depth;
     t->run_bytes = t->w->run_quads * MARY_Q_QUAD;
@@ -285,7 +288,7 @@ static void multiply(const tiles *t, place *at, int64_t group, int64_t first, co
                                     .out_stride = p->y_stride};
             t->kernels->tile(&call);
             for (int j = 0; j < m && p->epilogue->table != NULL; j++) /* still in the first-level cache */
-                t->kernels->table(p->epilogue->table, call.out + j * call.out_stride, call.n);
+                t->table(p->epilogue->table, call.out + j * call.out_stride, call.out + j * call.out_stride, call.n);
         }
         pixel += m;
     }

@@ -12,7 +12,7 @@ const mary_qkernels *mary_qkernels_for(mary_cpu cpu)
     switch (cpu) {
 #if defined(__x86_64__)
     case MARY_CPU_AVX512VNNI:
-        return mary_cpu_has_vbmi() ? &mary_qkernels_avx512vbmi : &mary_qkernels_avx512vnni;
+        return &mary_qkernels_avx512vnni;
     case MARY_CPU_AVXVNNI:
         return &mary_qkernels_avxvnni;
     case MARY_CPU_AVX512: /* without VNNI wider registers gain little */

@@ -2,6 +2,7 @@
 #ifndef MARY_TESTS_KERNELS_FAMILIES_H
 #define MARY_TESTS_KERNELS_FAMILIES_H
 
+#include "ops/mary/qkernels.h"
 #include "ops/tile.h"
 #include "tests/kernels/harness.h"
 
@@ -19,7 +20,10 @@
     X(qlinear_table)                                                                                                   \
     X(qlinear_pool)                                                                                                    \
     X(quantise)                                                                                                        \
-    X(qgemv)
+    X(qgemv)                                                                                                           \
+    X(qdepthwise)                                                                                                      \
+    X(qtile)                                                                                                           \
+    X(qdecode)
 
 #define KERNEL_DECLARE(name)                                                                                           \
     void kernel_check_##name(kernel_harness *h);                                                                       \
@@ -29,5 +33,6 @@ KERNEL_FAMILIES(KERNEL_DECLARE)
 
 /* The check of the tile family for any kernel: broken ones are tried, too. */
 void kernel_check_tile_of(kernel_harness *h, const mary_tile_kernel *kernel);
+void kernel_check_qtile_of(kernel_harness *h, const mary_qkernels *kernels);
 
 #endif

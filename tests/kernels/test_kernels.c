@@ -82,6 +82,78 @@ static const struct {
     {"forgets the residual", forgets_the_residual},
 };
 
+/* ---- the same for integers ---- */
+
+static void saturates_pairs(const mary_qtile_call *call)
+{
+    for (int i = 0; i < call->m; i++) {
+        for (int j = 0; j < call->n; j++) {
+            const int8_t *w = call->panel + j * MARY_Q_QUAD;
+            int32_t sum = call->epilogue->bias[call->row + j];
+            for (int64_t at = 0; at < call->runs * call->run_quads * MARY_Q_QUAD; at += 2) {
+                int64_t run = at / (call->run_quads * MARY_Q_QUAD), k = at % (call->run_quads * MARY_Q_QUAD);
+                const uint8_t *x = call->rows[run * call->rows_stride + i] + k;
+                int32_t pair = x[0] * w[at % MARY_Q_QUAD] + x[1] * w[at % MARY_Q_QUAD + 1];
+                sum += pair > INT16_MAX ? INT16_MAX : pair < INT16_MIN ? INT16_MIN : pair;
+                if (at % MARY_Q_QUAD != 0)
+                    w += (ptrdiff_t)call->strips * MARY_Q_STRIP * MARY_Q_QUAD;
+            }
+            uint8_t residual = call->epilogue->has_residual ? call->residual[i * call->residual_stride + j] : 0;
+            call->out[i * call->out_stride + j] =
+                mary_qepilogue_requantise(call->epilogue, call->row + j, sum, residual);
+        }
+    }
+}
+
+static void one_too_much(const mary_qtile_call *call)
+{
+    mary_qkernels_scalar.tile(call);
+    if (call->m == 4 && call->out[0] < 255)
+        call->out[0]++;
+}
+
+static void believes_in_bounds(const mary_qtile_call *call)
+{
+    for (int i = 0; i < call->m; i++) {
+        for (int j = 0; j < call->n; j++)
+            call->out[i * call->out_stride + j] = 0;
+    }
+    if (call->epilogue->bounded)
+        mary_qkernels_scalar.tile(call);
+}
+
+static void writes_a_whole_strip(const mary_qtile_call *call)
+{
+    mary_qkernels_scalar.tile(call);
+    memset(call->out + (call->m - 1) * call->out_stride + call->n, 0, (size_t)(16 * call->strips - call->n));
+}
+
+static const struct {
+    const char *name;
+    void (*run)(const mary_qtile_call *call);
+} broken_integers[] = {
+    {"saturates pairs at 16 bits", saturates_pairs},
+    {"one too much in one byte", one_too_much},
+    {"wrong where products are large", believes_in_bounds},
+    {"writes a whole strip", writes_a_whole_strip},
+};
+
+static int accepted_broken_integers(uint32_t seed)
+{
+    int accepted = 0;
+    for (size_t i = 0; i < sizeof broken_integers / sizeof broken_integers[0]; i++) {
+        kernel_harness h = {.seed = seed, .quiet = true};
+        mary_qkernels kernels = mary_qkernels_scalar;
+        kernels.name = broken_integers[i].name;
+        kernels.tile = broken_integers[i].run;
+        kernel_start(&h, "broken", MARY_CPU_SCALAR);
+        kernel_check_qtile_of(&h, &kernels);
+        printf("broken: %-32s %s\n", broken_integers[i].name, h.failures > 0 ? "rejected" : "ACCEPTED");
+        accepted += h.failures == 0;
+    }
+    return accepted;
+}
+
 static int accepted_broken_kernels(uint32_t seed)
 {
     int accepted = 0;
@@ -143,7 +215,7 @@ int main(int argc, char **argv)
             failed += h.failures;
         }
     }
-    if (!bench && accepted_broken_kernels(h.seed) > 0)
+    if (!bench && accepted_broken_kernels(h.seed) + accepted_broken_integers(h.seed) > 0)
         failed++;
     return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

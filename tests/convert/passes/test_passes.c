@@ -124,7 +124,7 @@ START_TEST(folding_never_blows_the_file_up)
 }
 END_TEST
 
-START_TEST(identity_and_dropout_are_taken_out)
+START_TEST(identity_dropout_and_empty_pads_are_taken_out)
 {
     mary_model *model = build_model(13), *expected = build_model(13);
     Onnx__GraphProto *graph = model->proto->graph;
@@ -134,13 +134,16 @@ START_TEST(identity_and_dropout_are_taken_out)
     build_node(graph, "Relu", "a", "b");
     build_node(graph, "Dropout", "b", "c,mask");
     build_node(graph, "Identity", "c", "d");
-    build_node(graph, "Neg", "d", "e");
+    const int64_t pads[8] = {0};
+    build_ints(graph, "pads", SHAPE(8), pads);
+    build_node(graph, "Pad", "d,pads", "d2");
+    build_node(graph, "Neg", "d2", "e");
     build_node(graph, "Identity", "e", "y"); /* the output keeps its name */
     float_input(expected);
     float_output(expected);
     build_node(expected->proto->graph, "Relu", "x", "r");
     build_node(expected->proto->graph, "Neg", "r", "y");
-    check(model, expected, mary_pass_remove_identity, NULL);
+    check(model, expected, mary_pass_remove_identity, mary_pass_drop_unused);
 }
 END_TEST
 
@@ -370,7 +373,7 @@ END_TEST
 
 MARY_TEST_MAIN("convert/passes", matcher_sees_every_kind_of_difference,
                constant_nodes_and_what_follows_from_them_are_folded, folding_never_blows_the_file_up,
-               identity_and_dropout_are_taken_out,
+               identity_dropout_and_empty_pads_are_taken_out,
                identity_that_names_two_outputs_or_an_input_and_training_dropout_stay,
                batchnorm_folds_into_conv_with_and_without_bias_and_across_add,
                batchnorm_folds_into_grouped_conv_transpose_and_gemm,
