@@ -162,7 +162,7 @@ static void run_layer(const layer *l, const mary_parallel *parallel, int bits, b
     mary_status status;
     double start = now();
     if (mary_conv_is_depthwise(l->groups, l->depth, l->filters))
-        status = mary_qdepthwise_create(&source, p.cpu, &depthwise);
+        status = mary_qdepthwise_create(&source, l->kernel, p.cpu, &depthwise);
     else
         status = mary_qweights_create(&source, l->groups, taps, l->depth,
                                       mary_qproduct_merges(l->groups, l->depth, l->kernel, 1) ? l->kernel : 1, p.cpu,

@@ -25,12 +25,44 @@ static mary_status infer(const mary_op_node *node, mary_op_call *call)
     return mary_op_infer_same(node, call);
 }
 
+/* Two groups channels last, the shuffle of ShuffleNet: the halves of each pixel are interleaved. */
+typedef struct pair_job {
+    const mary_tensor *x, *y;
+    int64_t each;
+} pair_job;
+
+#define INTERLEAVE(TYPE, NAME)                                                                                         \
+    static void NAME(void *context, int64_t begin, int64_t end, int thread)                                            \
+    {                                                                                                                  \
+        const pair_job *job = context;                                                                                 \
+        (void)thread;                                                                                                  \
+        for (int64_t p = begin; p < end; p++) {                                                                        \
+            const TYPE *restrict x = (const TYPE *)job->x->data + p * job->x->pixel_stride;                            \
+            TYPE *restrict y = (TYPE *)job->y->data + p * job->y->pixel_stride;                                        \
+            for (int64_t c = 0; c < job->each; c++) {                                                                  \
+                y[2 * c] = x[c];                                                                                       \
+                y[2 * c + 1] = x[job->each + c];                                                                       \
+            }                                                                                                          \
+        }                                                                                                              \
+    }
+
+INTERLEAVE(uint8_t, interleave_bytes)
+INTERLEAVE(uint32_t, interleave_words)
+
 static mary_status run(const mary_op_node *node, mary_op_call *call)
 {
     const shuffle_state *state = node->state;
     const mary_tensor *x = call->inputs[0], *y = call->outputs[0];
     const mary_shape *shape = &x->shape;
     int64_t from[MARY_MAX_RANK], to[MARY_MAX_RANK], each = shape->dims[1] / state->groups;
+    const size_t element = mary_type_size(x->type);
+    if (x->layout == MARY_LAYOUT_CHANNELS_LAST && state->groups == 2 && (element == 1 || element == 4)) {
+        pair_job job = {x, y, each};
+        const int64_t pixels = shape->dims[0] * mary_shape_count_range(shape, 2, shape->rank);
+        mary_parallel_for(call->parallel, pixels, 1 + 65536 / (shape->dims[1] + 1),
+                          element == 1 ? interleave_bytes : interleave_words, &job);
+        return MARY_OK;
+    }
     mary_tensor_strides(x, from);
     mary_tensor_strides(y, to);
     mary_copy copy = {0};
@@ -40,7 +72,7 @@ static mary_status run(const mary_op_node *node, mary_op_call *call)
     }
     mary_copy_add(&copy, each, from[1], to[1] * state->groups);
     mary_copy_add(&copy, state->groups, from[1] * each, to[1]);
-    mary_copy_run(&copy, mary_type_size(x->type), x->data, y->data, call->parallel);
+    mary_copy_run(&copy, element, x->data, y->data, call->parallel);
     return MARY_OK;
 }
 

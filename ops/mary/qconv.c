@@ -53,7 +53,7 @@ static mary_status pack_weights(qconv *state)
     const mary_shape *w = &state->weights.shape;
     int64_t group = state->attributes.group, depth = w->dims[1], taps = mary_shape_count_range(w, 2, w->rank);
     if (mary_conv_is_depthwise(group, depth, w->dims[0] / group))
-        return mary_qdepthwise_create(&state->layer.source, state->cpu, &state->depthwise);
+        return mary_qdepthwise_create(&state->layer.source, w->dims[w->rank - 1], state->cpu, &state->depthwise);
     const mary_window_attributes *window = &state->attributes.window;
     int64_t width = w->dims[w->rank - 1],
             dilation = window->dilation_count > 0 ? window->dilations[window->dilation_count - 1] : 1;

@@ -44,8 +44,9 @@ bool mary_qgemv_is(const mary_qproduct *product);
 mary_status mary_qgemv_scratch(const mary_qproduct *product, size_t *bytes);
 void mary_qgemv_run(const mary_qproduct *product, void *scratch);
 
-/* One channel in, one out, a group (mary_conv_is_depthwise). `taps` is the row length, in the file's order. */
-mary_status mary_qdepthwise_create(const mary_qsource *source, mary_cpu cpu, mary_qdepthwise **depthwise);
+/* One channel in, one out, a group (mary_conv_is_depthwise). `width` is the kernel's last axis. */
+mary_status mary_qdepthwise_create(const mary_qsource *source, int64_t width, mary_cpu cpu,
+                                   mary_qdepthwise **depthwise);
 void mary_qdepthwise_free(mary_qdepthwise **depthwise);
 const char *mary_qdepthwise_kernel_name(const mary_qdepthwise *depthwise);
 mary_status mary_qdepthwise_scratch(const mary_qproduct *product, size_t *bytes);

@@ -20,9 +20,10 @@
     X(qlinear_table)                                                                                                   \
     X(qlinear_pool)                                                                                                    \
     X(quantise)                                                                                                        \
+    X(qgemv)                                                                                                           \
+    X(qdepthwise)                                                                                                      \
     X(qtile)                                                                                                           \
-    X(qdecode)                                                                                                         \
-    X(qgemv)
+    X(qdecode)
 
 #define KERNEL_DECLARE(name)                                                                                           \
     void kernel_check_##name(kernel_harness *h);                                                                       \

@@ -1,0 +1,223 @@
+/* Integer depthwise convolution, one text for all instruction sets; the including file defines QDEPTHWISE_KERNELS and
+ * QDEPTHWISE_NAME.
+ *
+ * First the columns that a run of output pixels needs are interleaved, so that a column used by several pixels is
+ * shuffled once; then every output is a few dot products of columns and weights. */
+#include <immintrin.h>
+
+#include "ops/mary/qdepthwise.h"
+
+#define INLINE static inline __attribute__((always_inline))
+
+#if defined(__AVX512VNNI__)
+enum { BLOCK = 64 };
+typedef __m512i vec;
+typedef __m512 real;
+
+INLINE vec load(const void *p)
+{
+    return _mm512_load_si512(p);
+}
+INLINE void store(void *p, vec x)
+{
+    _mm512_store_si512(p, x);
+}
+INLINE vec load_channels(const uint8_t *p, int n)
+{
+    return n == BLOCK ? _mm512_loadu_si512(p) : _mm512_maskz_loadu_epi8((__mmask64)((1ull << n) - 1), p);
+}
+INLINE void store_channels(uint8_t *p, vec x, int n)
+{
+    if (n == BLOCK)
+        _mm512_storeu_si512(p, x);
+    else
+        _mm512_mask_storeu_epi8(p, (__mmask64)((1ull << n) - 1), x);
+}
+#define OP(name)      _mm512_##name
+#define UNPACK(name)  _mm512_unpack##name
+#define SET_BYTES(x)  _mm512_set1_epi8((char)(x))
+#define SET_WORDS(x)  _mm512_set1_epi16((short)(x))
+#define SET_REALS(x)  _mm512_set1_ps(x)
+#define ZERO()        _mm512_setzero_si512()
+#define DOT(s, x, w)  _mm512_dpbusd_epi32(s, x, w)
+#define LOAD_REALS(p) _mm512_load_ps((const float *)(const void *)(p))
+#else
+enum { BLOCK = 32 };
+typedef __m256i vec;
+typedef __m256 real;
+
+INLINE vec load(const void *p)
+{
+    return _mm256_load_si256(p);
+}
+INLINE void store(void *p, vec x)
+{
+    _mm256_store_si256(p, x);
+}
+INLINE vec load_channels(const uint8_t *p, int n)
+{
+    if (n == BLOCK)
+        return _mm256_loadu_si256((const __m256i *)p);
+    _Alignas(32) uint8_t part[BLOCK] = {0};
+    for (int i = 0; i < n; i++)
+        part[i] = p[i];
+    return load(part);
+}
+INLINE void store_channels(uint8_t *p, vec x, int n)
+{
+    if (n == BLOCK) {
+        _mm256_storeu_si256((__m256i *)p, x);
+        return;
+    }
+    _Alignas(32) uint8_t part[BLOCK];
+    store(part, x);
+    for (int i = 0; i < n; i++)
+        p[i] = part[i];
+}
+#define OP(name)      _mm256_##name
+#define UNPACK(name)  _mm256_unpack##name
+#define SET_BYTES(x)  _mm256_set1_epi8((char)(x))
+#define SET_WORDS(x)  _mm256_set1_epi16((short)(x))
+#define SET_REALS(x)  _mm256_set1_ps(x)
+#define ZERO()        _mm256_setzero_si256()
+#define LOAD_REALS(p) _mm256_load_ps((const float *)(const void *)(p))
+#if defined(__AVXVNNI__)
+#define DOT(s, x, w) _mm256_dpbusd_avx_epi32(s, x, w)
+#else
+/* vpmaddubsw saturates at 16 bits: two products of seven bits each stay below, so the eighth bit goes by itself. */
+#define DOT(s, x, w) dot(s, x, w)
+INLINE vec dot(vec sum, vec x, vec weights)
+{
+    vec low = _mm256_and_si256(x, _mm256_set1_epi8(0x7f));
+    vec high = _mm256_and_si256(_mm256_srli_epi16(x, 7), _mm256_set1_epi8(1));
+    low = _mm256_madd_epi16(_mm256_maddubs_epi16(low, weights), _mm256_set1_epi16(1));
+    high = _mm256_madd_epi16(_mm256_maddubs_epi16(high, weights), _mm256_set1_epi16(128));
+    return _mm256_add_epi32(sum, _mm256_add_epi32(low, high));
+}
+#endif
+#endif
+
+enum { VECTORS = 4, GROUP_BYTES = VECTORS * BLOCK };
+
+/* Bias and multipliers in the order of the sums. */
+typedef struct numbers {
+    _Alignas(64) int32_t bias[BLOCK];
+    _Alignas(64) float multiplier[BLOCK];
+} numbers;
+
+INLINE void order_numbers(const mary_qdepthwise_call *c, numbers *n)
+{
+    /* MARY_QLINEAR_SLACK elements may be read behind the arrays. */
+    for (int v = 0; v < VECTORS; v++) {
+        for (int l = 0; l < BLOCK / 16; l++) {
+            const int64_t from = c->channel + 16 * l + 4 * v, to = v * (BLOCK / 4) + 4 * l;
+            __builtin_memcpy(n->bias + to, c->epilogue->bias + from, 16);
+            __builtin_memcpy(n->multiplier + to, c->epilogue->multiplier + from, 16);
+        }
+    }
+}
+
+/* One column: groups of four lines interleaved. */
+INLINE void interleave_column(const mary_qdepthwise_call *c, const int rows, int64_t column, const int channels,
+                              uint8_t *to)
+{
+    const vec outside = SET_BYTES(c->x_zero);
+    const bool inside = column >= 0 && column < c->width;
+    for (int row = 0; row < rows; row += 4, to += GROUP_BYTES) {
+        vec line[4];
+        for (int i = 0; i < 4; i++) {
+            line[i] = outside;
+            if (inside && row + i < rows && c->lines[row + i] != NULL)
+                line[i] = load_channels(c->lines[row + i] + column * c->x_stride, channels);
+        }
+        vec first = UNPACK(lo_epi8)(line[0], line[1]), second = UNPACK(lo_epi8)(line[2], line[3]);
+        store(to, UNPACK(lo_epi16)(first, second));
+        store(to + BLOCK, UNPACK(hi_epi16)(first, second));
+        first = UNPACK(hi_epi8)(line[0], line[1]);
+        second = UNPACK(hi_epi8)(line[2], line[3]);
+        store(to + 2 * BLOCK, UNPACK(lo_epi16)(first, second));
+        store(to + 3 * BLOCK, UNPACK(hi_epi16)(first, second));
+    }
+}
+
+INLINE void interleave(const mary_qdepthwise_call *c, const int rows, int64_t columns, const int channels)
+{
+    const int64_t bytes = mary_qdepthwise_groups(rows) * GROUP_BYTES;
+    for (int64_t i = 0; i < columns; i++)
+        interleave_column(c, rows, c->first + i, channels, c->columns + i * bytes);
+}
+
+/* The bytes of the sums of all channels. */
+INLINE vec finish(const mary_qepilogue *e, const numbers *n, const vec *sum)
+{
+    vec whole[VECTORS];
+    for (int v = 0; v < VECTORS; v++) {
+        real f = OP(mul_ps)(OP(cvtepi32_ps)(sum[v]), LOAD_REALS(n->multiplier + v * (BLOCK / 4)));
+        if (!e->bounded) { /* else the saturation below does it */
+            f = OP(max_ps)(f, SET_REALS((float)-e->y_zero));
+            f = OP(min_ps)(f, SET_REALS((float)(255 - e->y_zero)));
+        }
+        whole[v] = OP(cvtps_epi32)(f); /* rounds half to even, as the processor is set */
+    }
+    const vec zero = SET_WORDS(e->y_zero);
+    vec low = OP(adds_epi16)(OP(packs_epi32)(whole[0], whole[1]), zero);
+    vec high = OP(adds_epi16)(OP(packs_epi32)(whole[2], whole[3]), zero);
+    return OP(packus_epi16)(low, high);
+}
+
+/* `pixels` outputs from the interleaved columns at `columns` on: weights are loaded once for all of them. */
+INLINE void outputs(const mary_qdepthwise_call *c, const numbers *n, const int pixels, const int64_t taps,
+                    const int64_t groups, const uint8_t *columns, uint8_t *y)
+{
+    const int64_t bytes = groups * GROUP_BYTES, pixel_step = c->stride * bytes, tap_step = c->dilation * bytes;
+    vec sum[4][VECTORS];
+    for (int p = 0; p < pixels; p++) {
+        for (int v = 0; v < VECTORS; v++)
+            sum[p][v] = load(n->bias + v * (BLOCK / 4));
+    }
+    const int8_t *w = c->weights;
+    for (int64_t tap = 0; tap < taps; tap++) {
+        const uint8_t *x = columns + tap * tap_step;
+        for (int64_t group = 0; group < groups; group++, w += GROUP_BYTES, x += GROUP_BYTES) {
+            for (int v = 0; v < VECTORS; v++) {
+                const vec weights = load(w + v * BLOCK);
+                for (int p = 0; p < pixels; p++)
+                    sum[p][v] = DOT(sum[p][v], load(x + p * pixel_step + v * BLOCK), weights);
+            }
+        }
+    }
+    for (int p = 0; p < pixels; p++)
+        store_channels(y + p * c->y_stride, finish(c->epilogue, n, sum[p]), c->channels);
+}
+
+INLINE void all_outputs(const mary_qdepthwise_call *c, const numbers *n, const int64_t taps, const int64_t groups)
+{
+    enum { SEVERAL = BLOCK == 64 ? 4 : 2 }; /* as many as there are registers for */
+    const int64_t step = c->stride * groups * GROUP_BYTES;
+    const uint8_t *columns = c->columns;
+    uint8_t *y = c->y;
+    int64_t pixel = 0;
+    for (; pixel + SEVERAL <= c->pixels; pixel += SEVERAL, columns += SEVERAL * step, y += SEVERAL * c->y_stride)
+        outputs(c, n, SEVERAL, taps, groups, columns, y);
+    for (; pixel < c->pixels; pixel++, columns += step, y += c->y_stride)
+        outputs(c, n, 1, taps, groups, columns, y);
+}
+
+static void run(const mary_qdepthwise_call *c)
+{
+    const int64_t span = (c->pixels - 1) * c->stride + (c->taps - 1) * c->dilation + 1;
+    numbers n;
+    order_numbers(c, &n);
+    if (c->channels == BLOCK && c->rows == 3)
+        interleave(c, 3, span, BLOCK);
+    else
+        interleave(c, c->rows, span, c->channels);
+    if (c->rows == 3 && c->taps == 3)
+        all_outputs(c, &n, 3, 1);
+    else if (c->rows == 5 && c->taps == 5)
+        all_outputs(c, &n, 5, 2);
+    else
+        all_outputs(c, &n, c->taps, mary_qdepthwise_groups(c->rows));
+}
+
+const mary_qdepthwise_kernels QDEPTHWISE_KERNELS = {.name = QDEPTHWISE_NAME, .block = BLOCK, .run = run};
