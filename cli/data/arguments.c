@@ -14,6 +14,9 @@ enum {
     KEY_MEAN,
     KEY_STD,
     KEY_NHWC,
+    KEY_SIZE,
+    KEY_RESIZE,
+    KEY_CHANNEL_ORDER,
     KEY_CALIBRATION_DATA,
     KEY_CALIBRATION_SAMPLES
 };
@@ -39,6 +42,24 @@ static error_t parse_scale(const struct argp_state *state, const char *text, dou
     if (!good || *end != '\0' || !isfinite(value))
         return mary_cli_usage(state, "--scale takes a number such as 0.5 or 1/255, not '%s'", text);
     *scale = value;
+    return 0;
+}
+
+/* "224" or "HEIGHTxWIDTH" */
+static error_t parse_size(const struct argp_state *state, const char *text, mary_data_options *options)
+{
+    char *end;
+    long height = strtol(text, &end, 10), width = height;
+    bool fine = end != text;
+    if (fine && (*end == 'x' || *end == ',')) {
+        const char *second = end + 1;
+        width = strtol(second, &end, 10);
+        fine = end != second;
+    }
+    if (!fine || *end != '\0' || height < 1 || width < 1 || height > 1 << 16 || width > 1 << 16)
+        return mary_cli_usage(state, "--size takes HEIGHTxWIDTH in pixels, not '%s'", text);
+    options->height = height;
+    options->width = width;
     return 0;
 }
 
@@ -82,6 +103,15 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         }
         return error;
     }
+    case KEY_SIZE:
+        return parse_size(state, argument, options);
+    case KEY_RESIZE:
+        return mary_cli_parse_int(state, "--resize", argument, 1, 1 << 16, &options->resize);
+    case KEY_CHANNEL_ORDER:
+        if (strcmp(argument, "rgb") != 0 && strcmp(argument, "bgr") != 0)
+            return mary_cli_usage(state, "--channel-order is rgb or bgr, not '%s'", argument);
+        options->bgr = strcmp(argument, "bgr") == 0;
+        return 0;
     case KEY_NHWC:
         options->channels_last = true;
         return 0;
@@ -93,9 +123,9 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 static const struct argp_option source_options[] = {
     {NULL, 0, NULL, 0, "Data:", 10},
     {"data", 'd', "[INPUT=]PATH[:ARRAY]", 0,
-     "What to feed: .npz, .npy, IDX files (or their folder), ONNX test data (a folder with test_data_set_N). Repeat it "
-     "for "
-     "several inputs",
+     "What to feed: .npz, .npy, IDX files (or their folder), ONNX test data (a folder with test_data_set_N), a folder "
+     "of "
+     "PNG or JPEG files. Repeat it for several inputs",
      10},
     {"labels", KEY_LABELS, "PATH[:ARRAY]", 0,
      "True classes, or the name of an array beside the data (default: y_test, labels... when there is one)", 10},
@@ -123,7 +153,11 @@ static const struct argp_option pixel_options[] = {
     {"scale", KEY_SCALE, "S", 0, "A number or a fraction such as 1/255", 11},
     {"mean", KEY_MEAN, "M[,M...]", 0, "One mean, or one per channel", 11},
     {"std", KEY_STD, "S[,S...]", 0, "One standard deviation, or one per channel", 11},
-    {"nhwc", KEY_NHWC, NULL, 0, "Images are stored [N,H,W,C] and the model wants [N,C,H,W]", 11},
+    {NULL, 0, NULL, 0, "Image files are scaled and cut to one size:", 12},
+    {"size", KEY_SIZE, "HxW", 0, "Pixels of the middle that is cut out (default: what the model's input has)", 12},
+    {"resize", KEY_RESIZE, "N", 0, "Pixels of the shorter side before that (default: as few as --size needs)", 12},
+    {"channel-order", KEY_CHANNEL_ORDER, "rgb|bgr", 0, "Order of the channels (default: rgb)", 12},
+    {"nhwc", KEY_NHWC, NULL, 0, "Arrays of images are stored [N,H,W,C] and the model wants [N,C,H,W]", 11},
     {0},
 };
 

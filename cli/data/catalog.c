@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "cli/data/reader.h"
+#include "cli/data/images.h"
 
 static mary_status add(mary_catalog *catalog, const char *name)
 {
@@ -77,6 +77,73 @@ static mary_status list_tests(mary_catalog *catalog)
     return status;
 }
 
+/* Files of one folder, `prefix` ("" or "cats/") in front of their names; folders in it once more when `deeper`. */
+static mary_status list_images(mary_catalog *catalog, const char *prefix, bool deeper)
+{
+    char *path = mary_asprintf("%s/%s", catalog->path, prefix);
+    DIR *folder = path == NULL ? NULL : opendir(path);
+    mary_status status = MARY_OK;
+    if (folder == NULL)
+        status = path == NULL ? mary_fail_memory(strlen(prefix))
+                              : mary_fail(MARY_ERROR_INVALID, "%s: %s", path, strerror(errno));
+    for (const struct dirent *entry; status == MARY_OK && (entry = readdir(folder)) != NULL;) {
+        if (entry->d_name[0] == '.')
+            continue;
+        char *name = mary_asprintf("%s%s", prefix, entry->d_name),
+             *below = mary_asprintf("%s%s/", prefix, entry->d_name);
+        if (name == NULL || below == NULL)
+            status = mary_fail_memory(strlen(entry->d_name));
+        else if (mary_images_is_one(name))
+            status = add(catalog, name);
+        else if (deeper && exists(path, entry->d_name) && entry->d_type == DT_DIR)
+            status = list_images(catalog, below, false);
+        mary_free(name);
+        mary_free(below);
+    }
+    if (folder != NULL)
+        closedir(folder);
+    mary_free(path);
+    return status;
+}
+
+/* A sorted name, and how many of its folder come before it. */
+typedef struct ranked_name {
+    char *name;
+    size_t rank, position;
+} ranked_name;
+
+static int compare_ranks(const void *a, const void *b)
+{
+    const ranked_name *x = a, *y = b;
+    if (x->rank != y->rank)
+        return x->rank < y->rank ? -1 : 1;
+    return (x->position > y->position) - (x->position < y->position);
+}
+
+/* The first of every folder, then the second of every folder ...: where folders are classes, the first N files are of
+ * all classes. */
+static mary_status interleave(mary_catalog *catalog)
+{
+    ranked_name *ranked = mary_calloc(catalog->count, sizeof *ranked);
+    if (ranked == NULL)
+        return mary_fail_memory(catalog->count * sizeof *ranked);
+    for (size_t i = 0; i < catalog->count; i++) {
+        ranked[i] = (ranked_name){catalog->names[i], 0, i};
+        const char *slash = strrchr(catalog->names[i], '/'), *before = i > 0 ? strrchr(ranked[i - 1].name, '/') : NULL;
+        if (i == 0)
+            continue;
+        size_t length = slash == NULL ? 0 : (size_t)(slash - catalog->names[i]);
+        size_t other = before == NULL ? 0 : (size_t)(before - ranked[i - 1].name);
+        if (length == other && strncmp(catalog->names[i], ranked[i - 1].name, length) == 0)
+            ranked[i].rank = ranked[i - 1].rank + 1;
+    }
+    qsort(ranked, catalog->count, sizeof *ranked, compare_ranks);
+    for (size_t i = 0; i < catalog->count; i++)
+        catalog->names[i] = ranked[i].name;
+    mary_free(ranked);
+    return MARY_OK;
+}
+
 static mary_status open_folder(mary_catalog *catalog)
 {
     catalog->kind = MARY_CATALOG_IDX;
@@ -87,9 +154,15 @@ static mary_status open_folder(mary_catalog *catalog)
     MARY_TRY(list_tests(catalog));
     if (catalog->count > 0)
         return MARY_OK;
+    catalog->kind = MARY_CATALOG_IMAGES;
+    MARY_TRY(list_images(catalog, "", true));
+    if (catalog->count > 0) {
+        qsort(catalog->names, catalog->count, sizeof *catalog->names, compare_names);
+        return interleave(catalog);
+    }
     return mary_fail(MARY_ERROR_INVALID,
                      "%s: a folder with neither ONNX test data (test_data_set_0/input_0.pb) nor IDX files "
-                     "(t10k-images-idx3-ubyte.gz)",
+                     "(t10k-images-idx3-ubyte.gz) nor images (.png, .jpg)",
                      catalog->path);
 }
 
@@ -222,7 +295,8 @@ mary_status mary_catalog_read(const mary_catalog *catalog, const char *name, mar
     case MARY_CATALOG_IDX:
         return read_idx(catalog, name, reader);
     case MARY_CATALOG_TESTS:
+    case MARY_CATALOG_IMAGES:
         break;
     }
-    return mary_fail(MARY_ERROR_INTERNAL, "%s: holds ONNX test data, not arrays", catalog->path);
+    return mary_fail(MARY_ERROR_INTERNAL, "%s: holds no arrays", catalog->path);
 }

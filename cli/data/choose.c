@@ -3,6 +3,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "cli/data/images.h"
+
 /* A source taken apart. input and array are "" when they are not given. */
 typedef struct source {
     char *text; /* owns the parts */
@@ -118,6 +120,13 @@ static mary_status open_source(const source *parts, const mary_data_options *opt
     MARY_TRY(mary_catalog_open(&catalog, parts->path));
     mary_status status = MARY_OK;
     const char *array = parts->array;
+    if (catalog.kind == MARY_CATALOG_IMAGES) {
+        status = mary_images_begin(reader, &catalog, options, input);
+        if (status != MARY_OK)
+            mary_reader_close(reader);
+        mary_catalog_close(&catalog);
+        return status;
+    }
     if (array[0] == '\0' && catalog.kind == MARY_CATALOG_ARRAY)
         array = catalog.names[0];
     if (array[0] == '\0')
@@ -230,7 +239,7 @@ static mary_status open_file_labels(const char *path, const char *array, mary_re
     } else if (catalog.kind == MARY_CATALOG_ARRAY) {
         name = catalog.names[0];
     }
-    if (name == NULL || catalog.kind == MARY_CATALOG_TESTS)
+    if (name == NULL || catalog.kind == MARY_CATALOG_TESTS || catalog.kind == MARY_CATALOG_IMAGES)
         status = mary_fail(MARY_ERROR_USAGE, "--labels %s: which array? it has %s", path,
                            mary_catalog_list(&catalog, list, sizeof list));
     else
@@ -256,8 +265,9 @@ mary_status mary_choose_labels(const mary_data_options *options, const char *sam
     }
     MARY_TRY_GOTO(source_parse(&data, options->sources[0], true), done);
     MARY_TRY_GOTO(mary_catalog_open(&catalog, data.path), done);
-    const char *name =
-        catalog.kind == MARY_CATALOG_ARRAY ? NULL : find_labels(&catalog, options, samples, wanted, sizeof wanted);
+    const char *name = catalog.kind == MARY_CATALOG_ARRAY || catalog.kind == MARY_CATALOG_IMAGES
+                           ? NULL
+                           : find_labels(&catalog, options, samples, wanted, sizeof wanted);
     char *sibling = options->labels == NULL ? sibling_labels(data.path) : NULL;
     if (sibling != NULL) {
         status = mary_reader_open_file(reader, sibling);

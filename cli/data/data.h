@@ -25,6 +25,9 @@ typedef struct mary_data_options {
     int64_t batch;      /* 0: what the model fixes, else MARY_DATA_BATCH */
     bool whole;         /* one batch of everything (`mary run`) */
     bool channels_last; /* images are stored [N, H, W, C] */
+    int64_t height, width; /* of images from files; 0: as the model has them */
+    int64_t resize;        /* their shorter side before the middle is cut out; 0: what just covers height x width */
+    bool bgr;              /* blue is the first channel */
     mary_pixels pixels;
 } mary_data_options;
 

@@ -1,6 +1,6 @@
 #include <string.h>
 
-#include "cli/data/reader.h"
+#include "cli/data/images.h"
 
 /* The array's name is the file's name without folder and endings. */
 static char *stem(const char *path)
@@ -110,6 +110,11 @@ mary_status mary_reader_next(mary_reader *reader, int64_t count, void *to)
         return mary_fail(MARY_ERROR_INTERNAL, "%s: read past the end of the array", reader->bytes.label);
     if (count == 0)
         return MARY_OK;
+    if (reader->images != NULL) {
+        MARY_TRY(mary_images_next(reader->images, count, to));
+        reader->position += count;
+        return MARY_OK;
+    }
     if (reader->fortran && reader->whole == NULL)
         MARY_TRY(read_fortran(reader));
     if (reader->fortran)
@@ -125,6 +130,7 @@ mary_status mary_reader_next(mary_reader *reader, int64_t count, void *to)
 void mary_reader_close(mary_reader *reader)
 {
     mary_bytes_close(&reader->bytes);
+    mary_images_free(&reader->images);
     mary_free(reader->name);
     mary_free(reader->whole);
     memset(reader, 0, sizeof *reader);

@@ -27,9 +27,12 @@ mary_status mary_bytes_read(mary_bytes *bytes, void *to, size_t size);
 void mary_bytes_close(mary_bytes *bytes); /* fine on a zeroed struct */
 
 /* ---- an array ---- */
+struct mary_images;
+
 typedef struct mary_reader {
     mary_bytes bytes;
-    char *name; /* "x_test" */
+    struct mary_images *images; /* a folder of images (cli/data/images.h) instead of bytes */
+    char *name;                 /* "x_test" */
     mary_type type;
     mary_shape shape; /* of the whole array; dims[0] counts the samples */
     bool swap;        /* stored with the other byte order */
@@ -56,13 +59,14 @@ typedef enum mary_catalog_kind {
     MARY_CATALOG_ARRAY,   /* one array: .npy or IDX */
     MARY_CATALOG_ARCHIVE, /* .npz */
     MARY_CATALOG_TESTS,   /* a folder of ONNX test data: input_0.pb, or test_data_set_N/input_0.pb */
-    MARY_CATALOG_IDX      /* a folder of IDX files named as MNIST's: t10k-images-idx3-ubyte[.gz] ... */
+    MARY_CATALOG_IDX,     /* a folder of IDX files named as MNIST's: t10k-images-idx3-ubyte[.gz] ... */
+    MARY_CATALOG_IMAGES   /* a folder of PNG and JPEG files, or of such folders */
 } mary_catalog_kind;
 
 typedef struct mary_catalog {
     mary_catalog_kind kind;
     char *path;
-    char **names; /* arrays; for MARY_CATALOG_TESTS the folders to visit, in order */
+    char **names; /* arrays; for MARY_CATALOG_TESTS the folders to visit, in order; for MARY_CATALOG_IMAGES the files */
     size_t count, capacity;
 } mary_catalog;
 
