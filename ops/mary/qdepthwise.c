@@ -38,18 +38,32 @@ const mary_qdepthwise_kernels *mary_qdepthwise_kernels_for(mary_cpu cpu)
 
 /* ---- packing ---- */
 
+/* The line and column of byte t of the packed operand at `position`; false: there is none, and the weight is 0. */
+static bool place_of(int64_t rows, int64_t width, int64_t position, int64_t t, int64_t *row, int64_t *column)
+{
+    int64_t groups = mary_qdepthwise_groups(rows);
+    if (mary_qdepthwise_is_five(rows, width)) {
+        *row = position < width ? t : LINES;
+        *column = position < width ? position : LINES * (position - width) + t;
+    } else {
+        *row = LINES * (position % groups) + t;
+        *column = position / groups;
+    }
+    return *row < rows && *column < width;
+}
+
 void mary_qdepthwise_pack(int block, int fold, const int8_t *weights, int64_t channels, int64_t stride, int64_t rows,
                           int64_t width, int8_t *packed)
 {
-    int64_t groups = mary_qdepthwise_groups(rows);
-    for (int64_t row = 0; row < groups * LINES; row++) {
-        for (int64_t column = 0; column < width; column++) {
-            int8_t *to = packed + (column * groups + row / LINES) * LINES * block + row % LINES;
-            for (int i = 0; i < block; i++) {
-                int v = i % 16 / 4, lane = i / 16, dword = i % 4, channel = i % (block / fold);
-                to[v * block + 16 * lane + 4 * dword] =
-                    row < rows && channel < channels ? weights[(row * width + column) * stride + channel] : 0;
-            }
+    int64_t positions = width * mary_qdepthwise_groups(rows);
+    for (int64_t i = 0; i < positions * LINES; i++) {
+        int64_t row, column;
+        const bool there = place_of(rows, width, i / LINES, i % LINES, &row, &column);
+        int8_t *to = packed + i / LINES * LINES * block + i % LINES;
+        for (int k = 0; k < block; k++) {
+            int v = k % 16 / 4, lane = k / 16, dword = k % 4, channel = k % (block / fold);
+            to[v * block + 16 * lane + 4 * dword] =
+                there && channel < channels ? weights[(row * width + column) * stride + channel] : 0;
         }
     }
 }

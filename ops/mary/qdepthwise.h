@@ -52,6 +52,14 @@ const mary_qdepthwise_kernels *mary_qdepthwise_kernels_for(mary_cpu cpu);
 void mary_qdepthwise_pack(int block, int fold, const int8_t *weights, int64_t channels, int64_t stride, int64_t rows,
                           int64_t width, int8_t *packed);
 
+/* 5 x 5: the fifth line does not take a group of its own for every tap. Its taps stand side by side in the operands of
+ * two more positions, and in the second group of a column are the fifth line's bytes of that column and the next three
+ * taps. */
+static inline bool mary_qdepthwise_is_five(int64_t rows, int64_t taps)
+{
+    return rows == 5 && taps == 5;
+}
+
 static inline int64_t mary_qdepthwise_groups(int64_t rows)
 {
     return (rows + 3) / 4;

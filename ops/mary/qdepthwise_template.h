@@ -118,8 +118,8 @@ INLINE void order_numbers(const mary_qdepthwise_call *c, numbers *n)
 }
 
 /* One column: groups of four lines interleaved. */
-INLINE void interleave_column(const mary_qdepthwise_call *c, const int rows, int64_t column, const int channels,
-                              uint8_t *to)
+INLINE void interleave_column(const mary_qdepthwise_call *c, const int rows, const bool five, int64_t column,
+                              const int channels, uint8_t *to)
 {
     const vec outside = SET_BYTES(c->x_zero);
     const bool inside = column >= 0 && column < c->width;
@@ -127,8 +127,13 @@ INLINE void interleave_column(const mary_qdepthwise_call *c, const int rows, int
         vec line[4];
         for (int i = 0; i < 4; i++) {
             line[i] = outside;
-            if (inside && row + i < rows && c->lines[row + i] != NULL)
+            if (five && row == 4) { /* the next taps of the one line */
+                int64_t next = column + i * c->dilation;
+                if (next >= 0 && next < c->width && c->lines[row] != NULL)
+                    line[i] = load_channels(c->lines[row] + next * c->x_stride, channels);
+            } else if (inside && row + i < rows && c->lines[row + i] != NULL) {
                 line[i] = load_channels(c->lines[row + i] + column * c->x_stride, channels);
+            }
         }
         vec first = UNPACK(lo_epi8)(line[0], line[1]), second = UNPACK(lo_epi8)(line[2], line[3]);
         store(to, UNPACK(lo_epi16)(first, second));
@@ -140,11 +145,12 @@ INLINE void interleave_column(const mary_qdepthwise_call *c, const int rows, int
     }
 }
 
-INLINE void interleave(const mary_qdepthwise_call *c, const int rows, int64_t columns, const int channels)
+INLINE void interleave(const mary_qdepthwise_call *c, const int rows, const bool five, int64_t columns,
+                       const int channels)
 {
     const int64_t bytes = mary_qdepthwise_groups(rows) * GROUP_BYTES;
     for (int64_t i = 0; i < columns; i++)
-        interleave_column(c, rows, c->first + i, channels, c->columns + i * bytes);
+        interleave_column(c, rows, five, c->first + i, channels, c->columns + i * bytes);
 }
 
 /* The bytes of the sums of all channels. */
@@ -165,9 +171,18 @@ INLINE vec finish(const mary_qepilogue *e, const numbers *n, const vec *sum)
     return OP(packus_epi16)(low, high);
 }
 
+INLINE void add_group(vec (*sum)[VECTORS], const int pixels, const uint8_t *x, int64_t pixel_step, const int8_t *w)
+{
+    for (int v = 0; v < VECTORS; v++) {
+        const vec weights = load(w + v * BLOCK);
+        for (int p = 0; p < pixels; p++)
+            sum[p][v] = DOT(sum[p][v], load(x + p * pixel_step + v * BLOCK), weights);
+    }
+}
+
 /* `pixels` outputs from the interleaved columns at `columns` on: weights are loaded once for all of them. */
 INLINE void outputs(const mary_qdepthwise_call *c, const numbers *n, const int pixels, const int64_t taps,
-                    const int64_t groups, const uint8_t *columns, uint8_t *y)
+                    const int64_t groups, const bool five, const uint8_t *columns, uint8_t *y)
 {
     const int64_t bytes = groups * GROUP_BYTES, pixel_step = c->stride * bytes, tap_step = c->dilation * bytes;
     vec sum[4][VECTORS];
@@ -178,19 +193,17 @@ INLINE void outputs(const mary_qdepthwise_call *c, const numbers *n, const int p
     const int8_t *w = c->weights;
     for (int64_t tap = 0; tap < taps; tap++) {
         const uint8_t *x = columns + tap * tap_step;
-        for (int64_t group = 0; group < groups; group++, w += GROUP_BYTES, x += GROUP_BYTES) {
-            for (int v = 0; v < VECTORS; v++) {
-                const vec weights = load(w + v * BLOCK);
-                for (int p = 0; p < pixels; p++)
-                    sum[p][v] = DOT(sum[p][v], load(x + p * pixel_step + v * BLOCK), weights);
-            }
-        }
+        for (int64_t group = 0; group < (five ? 1 : groups); group++, w += GROUP_BYTES, x += GROUP_BYTES)
+            add_group(sum, pixels, x, pixel_step, w);
     }
+    for (int half = 0; five && half < 2; half++, w += GROUP_BYTES)
+        add_group(sum, pixels, columns + half * 4 * tap_step + GROUP_BYTES, pixel_step, w);
     for (int p = 0; p < pixels; p++)
         store_channels(y + p * c->y_stride[0], finish(c->epilogue, n, sum[p]), c->channels);
 }
 
-INLINE void all_outputs(const mary_qdepthwise_call *c, const numbers *n, const int64_t taps, const int64_t groups)
+INLINE void all_outputs(const mary_qdepthwise_call *c, const numbers *n, const int64_t taps, const int64_t groups,
+                        const bool five)
 {
     enum { SEVERAL = BLOCK == 64 ? 4 : 2 }; /* as many as there are registers for */
     const int64_t step = c->stride * groups * GROUP_BYTES;
@@ -198,9 +211,9 @@ INLINE void all_outputs(const mary_qdepthwise_call *c, const numbers *n, const i
     uint8_t *y = c->y[0];
     int64_t pixel = 0;
     for (; pixel + SEVERAL <= c->pixels; pixel += SEVERAL, columns += SEVERAL * step, y += SEVERAL * c->y_stride[0])
-        outputs(c, n, SEVERAL, taps, groups, columns, y);
+        outputs(c, n, SEVERAL, taps, groups, five, columns, y);
     for (; pixel < c->pixels; pixel++, columns += step, y += c->y_stride[0])
-        outputs(c, n, 1, taps, groups, columns, y);
+        outputs(c, n, 1, taps, groups, five, columns, y);
 }
 
 #if defined(__AVX512VNNI__)
@@ -384,16 +397,22 @@ static void run(const mary_qdepthwise_call *c)
         return;
     }
 #endif
-    if (c->channels == BLOCK && c->rows == 3)
-        interleave(c, 3, span, BLOCK);
+    if (mary_qdepthwise_is_five(c->rows, c->taps)) {
+        if (c->channels == BLOCK)
+            interleave(c, 5, true, span, BLOCK);
+        else
+            interleave(c, 5, true, span, c->channels);
+        all_outputs(c, &n, 5, 2, true);
+        return;
+    }
+    if (c->rows == 3 && c->channels == BLOCK)
+        interleave(c, 3, false, span, BLOCK);
     else
-        interleave(c, c->rows, span, c->channels);
+        interleave(c, c->rows, false, span, c->channels);
     if (c->rows == 3 && c->taps == 3)
-        all_outputs(c, &n, 3, 1);
-    else if (c->rows == 5 && c->taps == 5)
-        all_outputs(c, &n, 5, 2);
+        all_outputs(c, &n, 3, 1, false);
     else
-        all_outputs(c, &n, c->taps, mary_qdepthwise_groups(c->rows));
+        all_outputs(c, &n, c->taps, mary_qdepthwise_groups(c->rows), false);
 }
 
 const mary_qdepthwise_kernels QDEPTHWISE_KERNELS = {.name = QDEPTHWISE_NAME, .block = BLOCK, .fold = fold, .run = run};
