@@ -281,7 +281,10 @@ START_TEST(integer_activations_need_data_and_are_reported)
     ck_assert_ptr_nonnull(strstr(out, "\"float_nodes\": []"));
     expect_status("inspect out.onnx", 0);
     ck_assert_ptr_nonnull(strstr(out, "MaryQLinearGemm"));
-    expect_status("validate layers.onnx out.onnx --data d.npz", 0);
+    expect_status("validate layers.onnx out.onnx --data d.npz --report v.json", 0);
+    slurp(path_of("v.json"), out, sizeof out);
+    ck_assert_ptr_nonnull(strstr(out, "\"MaryQLinearGemm\""));
+    ck_assert_ptr_nonnull(strstr(out, "\"cosine\"")); /* of the layers' outputs, too */
     expect_status("dequantize out.onnx plain.onnx", 0);
     expect_status("inspect plain.onnx", 0);
     ck_assert_ptr_null(strstr(out, "MaryQLinearGemm"));
