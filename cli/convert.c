@@ -54,8 +54,7 @@ static const struct argp_option options[] = {
      "Levels of the first and the last layers (default 256), or 'same' as the others", 1},
     {"method", KEY_METHOD, "NAME", 0,
      "How levels are chosen: magnitude (default: exact k-means in which large weights count more), kmeans (exact, "
-     "least squared "
-     "error) or uniform",
+     "least squared error), uniform, or feedback (least error of each layer's outputs over --calibration-data)",
      1},
     {"per-channel", KEY_PER_CHANNEL, NULL, 0,
      "Levels for every output channel. Without this and the next: whichever costs fewer bytes for the same error", 1},

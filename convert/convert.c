@@ -1,32 +1,11 @@
 /* mary_convert: clean up, choose, quantise, rewrite, report. */
-#include <inttypes.h>
-#include <math.h>
 #include <string.h>
 
+#include "convert/bias.h"
 #include "convert/body.h"
-#include "convert/integer/integer.h"
-#include "convert/levels.h"
+#include "convert/conversion.h"
 #include "convert/passes/passes.h"
-#include "convert/rewrite.h"
 #include "onnx/names.h"
-
-/* One conversion. */
-typedef struct conversion {
-    mary_model *model;
-    mary_settings settings;
-    mary_original_names names;
-    mary_layers layers;
-    mary_payload *payloads;  /* [layers.count]; of the first layer of each weight */
-    mary_layer_report *done; /* [layers.count] */
-    mary_convert_report *report;
-    uint64_t weights, weights_done;
-    mary_integers integer; /* when activations are integers */
-} conversion;
-
-static bool is_integer(const conversion *c, size_t layer)
-{
-    return c->integer.taken != NULL && c->integer.taken[layer];
-}
 
 static uint64_t model_bytes(const mary_model *model)
 {
@@ -43,7 +22,7 @@ static uint64_t model_bytes(const mary_model *model)
     return bytes;
 }
 
-static mary_status clean_up(conversion *c)
+static mary_status clean_up(mary_conversion *c)
 {
     const mary_convert_options *options = c->settings.options;
     MARY_TRY(mary_pass_inputs(c->model, c->report));
@@ -60,119 +39,17 @@ static mary_status clean_up(conversion *c)
     return MARY_OK;
 }
 
-/* The weight as a matrix of rows; MARY_ERROR_INVALID naming tensor and place when a value is not finite. */
-static mary_status read_matrix(const conversion *c, const mary_layer *layer, const Onnx__TensorProto *tensor,
-                               float **matrix)
-{
-    float *values;
-    mary_shape shape;
-    MARY_TRY(mary_constant_floats(c->model, tensor, &values, &shape));
-    int64_t count = mary_shape_count(&shape);
-    for (int64_t i = 0; i < count; i++) {
-        if (!isfinite(values[i])) {
-            mary_status status =
-                mary_fail(MARY_ERROR_INVALID, "tensor '%s' (weight of node '%s') has the value %g at position %" PRId64,
-                          layer->weight, layer->name, (double)values[i], i);
-            mary_free(values);
-            return status;
-        }
-    }
-    *matrix = values;
-    if (layer->layout.as_stored)
-        return MARY_OK;
-    *matrix = mary_alloc((size_t)count * sizeof **matrix);
-    if (*matrix == NULL) {
-        mary_free(values);
-        return mary_fail_memory((size_t)count * sizeof **matrix);
-    }
-    mary_layout_to_rows(&layer->layout, values, *matrix);
-    mary_free(values);
-    return MARY_OK;
-}
-
-static void advance(conversion *c, uint64_t weights)
-{
-    const mary_convert_options *options = c->settings.options;
-    c->weights_done += weights;
-    if (options->progress != NULL)
-        options->progress(options->progress_context, c->weights_done, c->weights);
-}
-
-/* Levels, codes and initializers of a weight that no earlier layer had. */
-static mary_status quantize_first(conversion *c, mary_graph_index *index, size_t position)
-{
-    mary_layer *layer = &c->layers.items[position];
-    mary_layer_report *done = &c->done[position];
-    mary_quantized quantized = {0};
-    float *matrix = NULL;
-    mary_status status = MARY_OK;
-    const Onnx__GraphProto *graph = c->model->proto->graph;
-    const Onnx__TensorProto *tensor = graph->initializer[mary_graph_initializer(index, layer->weight)];
-    MARY_TRY_GOTO(read_matrix(c, layer, tensor, &matrix), done);
-    if (is_integer(c, position)) {
-        status = mary_integers_quantize(&c->integer, c->model, index, &c->settings, &c->layers, position, matrix, done);
-        goto done;
-    }
-    MARY_TRY_GOTO(mary_layer_quantize(layer, matrix, c->settings.threads, c->settings.options->seed, &quantized), done);
-    if (layer->reason != NULL)
-        goto done;
-    MARY_TRY_GOTO(mary_payload_add(c->model, index, layer, &quantized, &c->payloads[position]), done);
-    done->levels = quantized.levels;
-    done->bits = quantized.bits;
-    done->shared = quantized.shared;
-    done->method = layer->settings.method->name;
-    done->sqnr = mary_quantized_sqnr(&quantized);
-    done->bytes_after = mary_quantized_code_bytes(quantized.rows, quantized.row_length, quantized.bits) +
-                        mary_quantized_level_bytes(quantized.rows, quantized.bits, quantized.shared, layer->type);
-done:
-    mary_free(matrix);
-    mary_quantized_free(&quantized);
-    return status;
-}
-
-static mary_status quantize_layers(conversion *c)
+/* Biases make up for what codes do to means. */
+static mary_status shift_biases(mary_conversion *c)
 {
     mary_graph_index *index = NULL;
     mary_status status = MARY_OK;
-    c->payloads = mary_calloc(c->layers.count + 1, sizeof *c->payloads);
-    c->done = mary_calloc(c->layers.count + 1, sizeof *c->done);
-    if (c->payloads == NULL || c->done == NULL)
-        return mary_fail_memory(c->layers.count * sizeof *c->done);
     MARY_TRY(mary_graph_index_create(c->model->proto->graph, &index));
     for (size_t i = 0; i < c->layers.count; i++) {
-        mary_layer *layer = &c->layers.items[i];
-        if (is_integer(c, i) != is_integer(c, layer->same_as))
-            layer->same_as = i; /* its levels are of another type */
-        if (layer->reason == NULL && layer->same_as == i)
-            c->weights += (uint64_t)(layer->layout.rows * layer->layout.row_length);
-    }
-    advance(c, 0);
-    for (size_t i = 0; i < c->layers.count; i++) {
-        mary_layer *layer = &c->layers.items[i];
-        mary_layer_report *done = &c->done[i];
-        const mary_layer *first = &c->layers.items[layer->same_as];
-        if (layer->layout.rows > 0) {
-            done->rows = layer->layout.rows;
-            done->row_length = layer->layout.row_length;
-            done->weights = done->rows * done->row_length;
-            done->bytes_before = done->bytes_after = done->weights * (int64_t)mary_type_size(layer->type);
-        }
-        if (layer->reason == NULL && layer->same_as == i) {
-            MARY_TRY_GOTO(quantize_first(c, index, i), done);
-            advance(c, (uint64_t)done->weights);
-        } else if (layer->reason == NULL) {
-            *done = c->done[layer->same_as];
-            done->repeated = true;
-            if (is_integer(c, i))
-                MARY_TRY_GOTO(
-                    mary_integers_quantize(&c->integer, c->model, index, &c->settings, &c->layers, i, NULL, done),
-                    done);
-            if (first->reason != NULL)
-                MARY_TRY_GOTO(mary_layer_say(&layer->reason, "%s", first->reason), done);
-        }
-        done->name = layer->name;
-        done->op_type = mary_layer_op(layer->kind);
-        done->weight = layer->weight;
+        const mary_layer *layer = &c->layers.items[i];
+        if (layer->reason != NULL || c->shifts[i] == NULL)
+            continue;
+        MARY_TRY_GOTO(mary_bias_shift(c->model, index, layer, layer->node, c->shifts[i]), done);
     }
 done:
     mary_graph_index_free(&index);
@@ -180,7 +57,7 @@ done:
 }
 
 /* Rewrites the nodes, then drops the float weights that nothing uses any more. */
-static mary_status rewrite_layers(conversion *c)
+static mary_status rewrite_layers(mary_conversion *c)
 {
     Onnx__GraphProto *graph = c->model->proto->graph;
     mary_graph_index *index = NULL;
@@ -190,7 +67,7 @@ static mary_status rewrite_layers(conversion *c)
         mary_layer *layer = &c->layers.items[i];
         if (layer->reason != NULL)
             continue;
-        if (!is_integer(c, i))
+        if (!mary_conversion_is_integer(c, i))
             MARY_TRY_GOTO(mary_layer_rewrite(layer, &c->payloads[layer->same_as], c->done[i].bits), done);
         MARY_TRY_GOTO(mary_names_put(&coded, layer->weight, i), done);
     }
@@ -214,17 +91,17 @@ done:
     return status;
 }
 
-static bool kind_used(const conversion *c, mary_layer_kind kind)
+static bool kind_used(const mary_conversion *c, mary_layer_kind kind)
 {
     for (size_t i = 0; i < c->layers.count; i++) {
-        if (c->layers.items[i].kind == kind && c->layers.items[i].reason == NULL && !is_integer(c, i))
+        if (c->layers.items[i].kind == kind && c->layers.items[i].reason == NULL && !mary_conversion_is_integer(c, i))
             return true;
     }
     return false;
 }
 
 /* Opset import, IR version, function bodies: what the rewritten nodes need. */
-static mary_status declare(conversion *c)
+static mary_status declare(mary_conversion *c)
 {
     Onnx__ModelProto *proto = c->model->proto;
     bool any = false;
@@ -254,7 +131,7 @@ static mary_status declare(conversion *c)
 }
 
 /* Layers inside subgraphs and local functions stay as they are; say so. */
-static mary_status list_untouched(const conversion *c)
+static mary_status list_untouched(const mary_conversion *c)
 {
     const Onnx__GraphProto *graph = c->model->proto->graph;
     for (size_t i = 0; i < graph->n_node; i++) {
@@ -275,7 +152,7 @@ static mary_status list_untouched(const conversion *c)
     return MARY_OK;
 }
 
-static mary_status fill_report(conversion *c)
+static mary_status fill_report(mary_conversion *c)
 {
     const Onnx__GraphProto *graph = c->model->proto->graph;
     size_t already = 0;
@@ -296,11 +173,14 @@ static mary_status fill_report(conversion *c)
     return MARY_OK;
 }
 
-static void conversion_free(conversion *c)
+static void conversion_free(mary_conversion *c)
 {
     for (size_t i = 0; c->payloads != NULL && i < c->layers.count; i++)
         mary_payload_free(&c->payloads[i]);
+    for (size_t i = 0; c->shifts != NULL && i < c->layers.count; i++)
+        mary_free(c->shifts[i]);
     mary_free(c->payloads);
+    mary_free(c->shifts);
     mary_free(c->done);
     mary_integers_free(&c->integer);
     mary_layers_free(&c->layers);
@@ -334,7 +214,7 @@ static mary_status declare_shapes(mary_model *model)
 }
 
 /* Integer bodies need an opset; raising it may replace nodes, so it comes before layers are chosen. */
-static mary_status raise_opset(conversion *c)
+static mary_status raise_opset(mary_conversion *c)
 {
     if (c->settings.options->activations == 0)
         return MARY_OK;
@@ -343,14 +223,14 @@ static mary_status raise_opset(conversion *c)
                              : mary_fail_context(status, "integer activations need opset %d", MARY_INTEGER_OPSET);
 }
 
-static mary_status calibrate(conversion *c)
+static mary_status calibrate(mary_conversion *c)
 {
     if (c->settings.options->activations == 0)
         return MARY_OK;
     return mary_integers_prepare(c->model, &c->settings, &c->layers, c->report, &c->integer);
 }
 
-static mary_status finish_integers(conversion *c)
+static mary_status finish_integers(mary_conversion *c)
 {
     if (c->settings.options->activations == 0)
         return MARY_OK;
@@ -359,7 +239,7 @@ static mary_status finish_integers(conversion *c)
 
 mary_status mary_convert(mary_model *model, const mary_convert_options *options, mary_convert_report **report)
 {
-    conversion c = {.model = model};
+    mary_conversion c = {.model = model};
     mary_status status = MARY_OK;
     if (report != NULL)
         *report = NULL;
@@ -371,9 +251,12 @@ mary_status mary_convert(mary_model *model, const mary_convert_options *options,
     MARY_TRY_GOTO(raise_opset(&c), done);
     MARY_TRY_GOTO(mary_layers_choose(model, &c.settings, &c.names, &c.layers), done);
     MARY_TRY_GOTO(calibrate(&c), done);
-    MARY_TRY_GOTO(quantize_layers(&c), done);
+    MARY_TRY_GOTO(mary_conversion_code(&c), done);
+    MARY_TRY_GOTO(shift_biases(&c), done);
     MARY_TRY_GOTO(rewrite_layers(&c), done);
     MARY_TRY_GOTO(finish_integers(&c), done);
+    if (!c.settings.options->no_drop_unused) /* biases that others replaced */
+        MARY_TRY_GOTO(mary_pass_drop_unused(model, c.report), done);
     MARY_TRY_GOTO(declare(&c), done);
     MARY_TRY_GOTO(declare_shapes(model), done);
     MARY_TRY_GOTO(fill_report(&c), done);

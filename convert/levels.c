@@ -40,6 +40,7 @@ static double tolerated_error(int levels)
 typedef struct coder {
     const mary_layer *layer;
     const float *matrix;
+    const mary_feedback *feedback;
     int threads;
     uint64_t seed;
 } coder;
@@ -54,7 +55,8 @@ static mary_status code(const coder *with, coding c, mary_quantized *quantized)
                                      .shared = c.shared,
                                      .type = with->layer->type,
                                      .threads = with->threads,
-                                     .seed = with->seed};
+                                     .seed = with->seed,
+                                     .feedback = with->feedback};
     return mary_quantize_tensor(&request, quantized);
 }
 
@@ -106,10 +108,10 @@ static mary_status code_automatically(mary_layer *layer, const coder *with, mary
                           (long long)layer->layout.row_length);
 }
 
-mary_status mary_layer_quantize(mary_layer *layer, const float *matrix, int threads, uint64_t seed,
-                                mary_quantized *quantized)
+mary_status mary_layer_quantize(mary_layer *layer, const float *matrix, const mary_feedback *feedback, int threads,
+                                uint64_t seed, mary_quantized *quantized)
 {
-    coder with = {layer, matrix, threads, seed};
+    coder with = {layer, matrix, feedback, threads, seed};
     *quantized = (mary_quantized){0};
     if (layer->settings.granularity == MARY_GRANULARITY_AUTO) {
         mary_status status = code_automatically(layer, &with, quantized);

@@ -4,42 +4,13 @@
 #include <string.h>
 
 #include "convert/codes.h"
+#include "convert/initializer.h"
 
 void mary_payload_free(mary_payload *payload)
 {
     mary_free(payload->codes);
     mary_free(payload->levels);
     *payload = (mary_payload){0};
-}
-
-static mary_status add_initializer(mary_model *model, const mary_tensor *tensor, const char *name)
-{
-    Onnx__TensorProto *message = NULL;
-    MARY_TRY(mary_constant_encode(tensor, name, &message));
-    mary_status status = mary_graph_add_initializer(model->proto->graph, message);
-    if (status != MARY_OK)
-        onnx__tensor_proto__free_unpacked(message, &mary_proto_allocator);
-    return status;
-}
-
-/* count floats as `type`, in memory of our own. */
-static mary_status encode_floats(const float *values, int64_t count, mary_type type, void **data)
-{
-    size_t bytes = (size_t)count * mary_type_size(type);
-    *data = mary_alloc(bytes);
-    if (*data == NULL)
-        return mary_fail_memory(bytes);
-    if (type == MARY_FLOAT)
-        memcpy(*data, values, bytes);
-    for (int64_t i = 0; i < count; i++) {
-        if (type == MARY_FLOAT16)
-            ((uint16_t *)*data)[i] = mary_float_to_half(values[i]);
-        else if (type == MARY_BFLOAT16)
-            ((uint16_t *)*data)[i] = mary_float_to_bfloat(values[i]);
-        else if (type == MARY_DOUBLE)
-            ((double *)*data)[i] = values[i];
-    }
-    return MARY_OK;
 }
 
 static char *name_for(mary_graph_index *index, const char *weight, const char *suffix)
@@ -54,23 +25,27 @@ mary_status mary_payload_add(mary_model *model, mary_graph_index *index, const m
                              const mary_quantized *quantized, mary_payload *payload)
 {
     mary_status status = MARY_OK;
-    void *levels = NULL;
+    char *stem = NULL;
     mary_tensor tensor = {.type = MARY_UINT8,
                           .shape = {2, {quantized->rows, mary_codes_row_bytes(quantized->row_length, quantized->bits)}},
                           .data = quantized->codes};
-    *payload = (mary_payload){name_for(index, layer->weight, "codes"), name_for(index, layer->weight, "levels")};
-    if (payload->codes == NULL || payload->levels == NULL) {
+    *payload = (mary_payload){.codes = name_for(index, layer->weight, "codes")};
+    if (payload->codes == NULL) {
         status = mary_fail_memory(strlen(layer->weight));
         goto done;
     }
-    MARY_TRY_GOTO(add_initializer(model, &tensor, payload->codes), done);
-    tensor.type = layer->type;
+    MARY_TRY_GOTO(mary_initializer_add(model, &tensor, payload->codes), done);
     tensor.shape = (mary_shape){2, {quantized->shared ? 1 : quantized->rows, 1 << quantized->bits}};
-    MARY_TRY_GOTO(encode_floats(quantized->values, mary_shape_count(&tensor.shape), layer->type, &levels), done);
-    tensor.data = levels;
-    MARY_TRY_GOTO(add_initializer(model, &tensor, payload->levels), done);
+    stem = mary_asprintf("%s_levels", layer->weight);
+    if (stem == NULL) {
+        status = mary_fail_memory(strlen(layer->weight));
+        goto done;
+    }
+    MARY_TRY_GOTO(mary_initializer_add_floats(model, index, quantized->values, layer->type, &tensor.shape, stem,
+                                              &payload->levels),
+                  done);
 done:
-    mary_free(levels);
+    mary_free(stem);
     if (status != MARY_OK)
         mary_payload_free(payload);
     return status;

@@ -1,6 +1,7 @@
 /* CPUID and XCR0, folded into tiers. */
 #include "ops/cpu.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,7 +22,7 @@ static unsigned long long xcr0(void)
     return (unsigned long long)high << 32 | low;
 }
 
-static unsigned probe(void)
+static unsigned ask_processor(void)
 {
     unsigned a, b, c, d, tiers = 1u << MARY_CPU_SCALAR;
     if (!__get_cpuid(1, &a, &b, &c, &d))
@@ -48,18 +49,30 @@ static unsigned probe(void)
 #elif defined(__aarch64__) && defined(__linux__)
 #include <sys/auxv.h>
 
-static unsigned probe(void)
+static unsigned ask_processor(void)
 {
     const unsigned long dot_product = 1ul << 20; /* HWCAP_ASIMDDP */
     unsigned tiers = 1u << MARY_CPU_SCALAR;
     return getauxval(AT_HWCAP) & dot_product ? tiers | 1u << MARY_CPU_NEON : tiers;
 }
 #else
-static unsigned probe(void)
+static unsigned ask_processor(void)
 {
     return 1u << MARY_CPU_SCALAR;
 }
 #endif
+
+/* Asked once: in a virtual machine CPUID takes tens of microseconds. Threads that ask at once get the same answer. */
+static unsigned probe(void)
+{
+    static _Atomic unsigned known;
+    unsigned tiers = atomic_load_explicit(&known, memory_order_relaxed);
+    if (tiers == 0) {
+        tiers = ask_processor();
+        atomic_store_explicit(&known, tiers, memory_order_relaxed);
+    }
+    return tiers;
+}
 
 static _Thread_local int chosen = -1; /* -1: mary_cpu_best() */
 

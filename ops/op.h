@@ -82,6 +82,7 @@ enum {
     MARY_OP_NONDETERMINISTIC = 8, /* never folded */
     MARY_OP_HALF = 16, /* takes float16 and bfloat16 as they are; for others the runtime converts to float and back */
     MARY_OP_EITHER_LAYOUT = 64, /* with node->channels_last, inputs may come plain as well: outputs are channels last */
+    MARY_OP_READS_ANY_LAYOUT = 256, /* inputs may be channels last even where the node is not */
     MARY_OP_CHANNELS_ONLY = 128, /* channels last, it stores exactly C channels of each pixel, never what is between */
     MARY_OP_SHAPE_ONLY = 32      /* the result depends on input shapes only, never on their data (Shape, Size) */
 };

@@ -29,11 +29,17 @@ typedef struct mary_qpool_call {
 typedef struct mary_qlinear_kernels {
     const char *name;
     mary_broadcast_loop *add, *multiply; /* context: a mary_qlinear_pair */
+    /* The product where b has one value a channel, channels last: a is [pixels][a_stride], b [channels]. y may be a. */
+    void (*multiply_channels)(const mary_qlinear_pair *pair, const uint8_t *a, int64_t a_stride, const uint8_t *b,
+                              uint8_t *y, int64_t y_stride, int64_t channels, int64_t pixels);
     mary_table_function *table;
     void (*pool_max)(const mary_qpool_call *call); /* without taps: 0 */
     void (*pool_mean)(const mary_qpool_call *call);
     /* y = saturate(round_half_even(x / scale) + zero), and zero for a NaN, as QuantizeLinear has it. */
     void (*quantise)(const float *x, uint8_t *y, int64_t count, float scale, int32_t zero);
+    /* y[2i], y[2i + 1] = a[i], b[i]; and y[3i].. = a[i], b[i], c[i] */
+    void (*interleave_two)(const uint8_t *a, const uint8_t *b, uint8_t *y, int64_t count);
+    void (*interleave_three)(const uint8_t *a, const uint8_t *b, const uint8_t *c, uint8_t *y, int64_t count);
     /* y = (float)(x - zero) * scale */
     void (*dequantise)(const uint8_t *x, float *y, int64_t count, float scale, int32_t zero);
 } mary_qlinear_kernels;

@@ -80,7 +80,7 @@ void mary_qpool_run(const mary_qpool *pool, const mary_tensor *x, const mary_ten
     if (last) {
         r.channels = x->shape.dims[1];
         r.x_stride = x->pixel_stride;
-        r.y_stride = y->pixel_stride;
+        r.y_stride = y->layout == MARY_LAYOUT_CHANNELS_LAST ? y->pixel_stride : r.channels; /* [N, C] of a mean */
     } else {
         images *= x->shape.dims[1];
     }
@@ -109,7 +109,7 @@ mary_status mary_qpool_check(const mary_op_node *node, const mary_window *window
 typedef struct pool_state {
     const mary_qlinear_kernels *kernels;
     mary_window_attributes attributes;
-    bool global, count_include_pad;
+    bool global, flat, count_include_pad; /* flat: the output is [N, C] */
 } pool_state;
 
 static mary_status prepare(mary_op_node *node)
@@ -123,6 +123,12 @@ static mary_status prepare(mary_op_node *node)
     if (last != 0)
         return mary_op_fail(node, MARY_ERROR_UNSUPPORTED, "channels_last is %lld, only 0 is supported",
                             (long long)last);
+    if (strcmp(node->op->type, "SpatialMean") == 0) {
+        int64_t keep = 1;
+        MARY_TRY(mary_attribute_int(node->proto, "keepdims", 1, &keep));
+        state->global = true;
+        state->flat = keep == 0;
+    }
     if (state->global)
         return MARY_OK;
     MARY_TRY(mary_attribute_int(node->proto, "count_include_pad", 0, &include));
@@ -152,7 +158,7 @@ static mary_status infer(const mary_op_node *node, mary_op_call *call)
     const mary_shape *x = &call->inputs[X]->shape;
     mary_shape y = mary_window_output_shape(&window, x->dims[0], x->dims[1]);
     if (state->global) {
-        y.rank = x->rank;
+        y.rank = state->flat ? 2 : x->rank;
         for (int i = 2; i < y.rank; i++)
             y.dims[i] = 1;
     }
@@ -173,11 +179,13 @@ static mary_status run(const mary_op_node *node, mary_op_call *call)
     return MARY_OK;
 }
 
-#define OPERATOR(name)                                                                                                 \
+#define OPERATOR(in, name, how)                                                                                        \
     {                                                                                                                  \
-        .domain = "com.microsoft", .type = name, .since = 1, .prepare = prepare, .infer = infer, .run = run,           \
+        .domain = in, .type = name, .since = 1, .flags = how, .prepare = prepare, .infer = infer, .run = run,          \
         .channels_last = mary_copy_channels_last                                                                       \
     }
 
-const mary_op mary_ops_qlinear_pool[] = {OPERATOR("QLinearAveragePool"), OPERATOR("QLinearGlobalAveragePool"),
-                                         MARY_OP_END};
+/* SpatialMean is what the executor makes of ReduceMean over all axes behind the channels; the output may lack them. */
+const mary_op mary_ops_qlinear_pool[] = {
+    OPERATOR("com.microsoft", "QLinearAveragePool", 0), OPERATOR("com.microsoft", "QLinearGlobalAveragePool", 0),
+    OPERATOR(MARY_INTERNAL_DOMAIN, "SpatialMean", MARY_OP_READS_ANY_LAYOUT), MARY_OP_END};

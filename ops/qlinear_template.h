@@ -251,6 +251,98 @@ static void multiply_loop(const void *context, const void *const *x, const int64
     pair_loop(PAIR_PRODUCT, context, x, step, y, count);
 }
 
+/* One vector of channels of all pixels: b stays in a register. */
+QLINEAR_INLINE void multiply_column(const mary_qlinear_pair *p, const uint8_t *a, int64_t a_stride, mary_vf b,
+                                    uint8_t *y, int64_t y_stride, int64_t pixels, const int part)
+{
+    const mary_vi zero = mary_vi_set(p->a_zero);
+    const mary_vf ratio = mary_vf_set(p->a_ratio);
+    for (int64_t i = 0; i < pixels; i++, a += a_stride, y += y_stride) {
+        /* Products of two such integers are exact in float. */
+        mary_vf x = mary_vf_from_int((part != 0 ? load_u8_part(a, part) : load_u8(a)) - zero);
+        mary_vi whole = requantise(x * b * ratio, &p->to);
+        if (part != 0)
+            store_u8_part(y, whole, part);
+        else
+            store_u8(y, whole);
+    }
+}
+
+static void multiply_channels(const mary_qlinear_pair *p, const uint8_t *a, int64_t a_stride, const uint8_t *b,
+                              uint8_t *y, int64_t y_stride, int64_t channels, int64_t pixels)
+{
+    enum { SOME = 16 }; /* pixels: their lines stay in the first-level cache */
+    const mary_vi zero = mary_vi_set(p->b_zero);
+    for (int64_t from = 0; from < pixels; from += SOME, a += SOME * a_stride, y += SOME * y_stride) {
+        const int64_t some = pixels - from < SOME ? pixels - from : SOME;
+        int64_t c = 0;
+        for (; c + WIDTH <= channels; c += WIDTH)
+            multiply_column(p, a + c, a_stride, mary_vf_from_int(load_u8(b + c) - zero), y + c, y_stride, some, 0);
+        int rest = (int)(channels - c);
+        if (rest > 0)
+            multiply_column(p, a + c, a_stride, mary_vf_from_int(load_u8_part(b + c, rest) - zero), y + c, y_stride,
+                            some, rest);
+    }
+}
+
+/* ---- bytes side by side ---- */
+
+static void interleave_two(const uint8_t *a, const uint8_t *b, uint8_t *y, int64_t count)
+{
+    int64_t i = 0;
+#if defined(__AVX512F__)
+    for (; i < count; i += 32) {
+        const __mmask32 in = count - i >= 32 ? ~0u : (1u << (count - i)) - 1;
+        const __mmask64 out = count - i >= 32 ? ~0ull : (1ull << (2 * (count - i))) - 1;
+        __m512i first = _mm512_cvtepu8_epi16(_mm256_maskz_loadu_epi8(in, a + i));
+        __m512i second = _mm512_cvtepu8_epi16(_mm256_maskz_loadu_epi8(in, b + i));
+        _mm512_mask_storeu_epi8(y + 2 * i, out, _mm512_or_si512(first, _mm512_slli_epi16(second, 8)));
+    }
+#elif defined(__AVX2__)
+    for (; i + 16 <= count; i += 16) {
+        __m128i first = _mm_loadu_si128((const __m128i *)(a + i)), second = _mm_loadu_si128((const __m128i *)(b + i));
+        _mm_storeu_si128((__m128i *)(y + 2 * i), _mm_unpacklo_epi8(first, second));
+        _mm_storeu_si128((__m128i *)(y + 2 * i + 16), _mm_unpackhi_epi8(first, second));
+    }
+#endif
+    for (; i < count; i++) {
+        y[2 * i] = a[i];
+        y[2 * i + 1] = b[i];
+    }
+}
+
+static void interleave_three(const uint8_t *a, const uint8_t *b, const uint8_t *c, uint8_t *y, int64_t count)
+{
+    int64_t i = 0;
+#if defined(__AVX2__)
+    /* Byte k of part p is element (16*p + k) / 3 of plane (16*p + k) % 3; -1 gives 0. */
+    __m128i order[3][3];
+    for (int part = 0; part < 3; part++) {
+        for (int plane = 0; plane < 3; plane++) {
+            int8_t index[16];
+            for (int k = 0; k < 16; k++)
+                index[k] = (int8_t)((16 * part + k) % 3 == plane ? (16 * part + k) / 3 : -1);
+            order[part][plane] = _mm_loadu_si128((const __m128i *)index);
+        }
+    }
+    for (; i + 16 <= count; i += 16) {
+        const __m128i plane[3] = {_mm_loadu_si128((const __m128i *)(a + i)), _mm_loadu_si128((const __m128i *)(b + i)),
+                                  _mm_loadu_si128((const __m128i *)(c + i))};
+        for (int part = 0; part < 3; part++) {
+            __m128i bytes = _mm_or_si128(
+                _mm_shuffle_epi8(plane[0], order[part][0]),
+                _mm_or_si128(_mm_shuffle_epi8(plane[1], order[part][1]), _mm_shuffle_epi8(plane[2], order[part][2])));
+            _mm_storeu_si128((__m128i *)(y + 3 * i + 16 * part), bytes);
+        }
+    }
+#endif
+    for (; i < count; i++) {
+        y[3 * i] = a[i];
+        y[3 * i + 1] = b[i];
+        y[3 * i + 2] = c[i];
+    }
+}
+
 /* ---- pooling ---- */
 
 /* `vectors` vectors of channels from `channel` on, or `tail` bytes when it is not 0. */
@@ -366,6 +458,9 @@ const mary_qlinear_kernels QLINEAR_KERNELS = {
     .name = QLINEAR_NAME,
     .add = add_loop,
     .multiply = multiply_loop,
+    .multiply_channels = multiply_channels,
+    .interleave_two = interleave_two,
+    .interleave_three = interleave_three,
     .table = QLINEAR_TABLE,
     .pool_max = pool_max,
     .pool_mean = pool_mean,

@@ -45,6 +45,10 @@ static void image_task(void *context, int64_t begin, int64_t end, int thread)
                 interleave_four((const uint8_t(*)[PIXELS])planes, pixels, last);
                 continue;
             }
+            if (t->stride == 3 && channels == 3) {
+                t->kernels->interleave_three(planes[0], planes[1], planes[2], last, pixels);
+                continue;
+            }
             for (int64_t p = 0; p < pixels; p++) {
                 for (int64_t i = 0; i < channels; i++)
                     last[p * t->stride + c + i] = planes[i][p];

@@ -185,6 +185,8 @@ static mary_status prepare_inputs(planner *p, node_plan *n, int *slots)
         bool last = n->channels_last && is_activation(p, value);
         if (last && p->blocked[value] < 0 && (n->node->node.op->flags & MARY_OP_EITHER_LAYOUT))
             last = false;
+        if (p->plain[value] < 0 && p->blocked[value] >= 0 && (n->node->node.op->flags & MARY_OP_READS_ANY_LAYOUT))
+            last = true;
         MARY_TRY(value_slot(p, n->position, value, last, &slots[i]));
         mary_tensor tensor = p->plan->slots[slots[i]].tensor;
         if (n->half == MARY_UNDEFINED || n->dynamic || (tensor.type != MARY_FLOAT16 && tensor.type != MARY_BFLOAT16))

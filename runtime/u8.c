@@ -350,6 +350,8 @@ static mary_status try_quantize(mary_u8_graph *graph, mary_program_node *quantiz
     if (!done)
         MARY_TRY(mary_u8_linear(graph, quantize, node, &done));
     if (!done)
+        MARY_TRY(mary_u8_mean(graph, quantize, node, &done));
+    if (!done)
         MARY_TRY(mary_u8_affine(graph, quantize, node, &done));
     return done ? MARY_OK : try_concat(graph, quantize, node, &to, &done);
 }

@@ -46,6 +46,8 @@ mary_status mary_u8_label(mary_program_node *node, const char *type);
 mary_status mary_u8_table(mary_u8_graph *graph, mary_program_node *quantize, bool *done);
 /* u8_affine.c: BatchNormalization `node` between DequantizeLinear and `quantize` becomes a ChannelAffine. */
 mary_status mary_u8_affine(mary_u8_graph *graph, mary_program_node *quantize, mary_program_node *node, bool *done);
+/* u8_mean.c: ReduceMean `node` over all axes behind the channels becomes a SpatialMean. */
+mary_status mary_u8_mean(mary_u8_graph *graph, mary_program_node *quantize, mary_program_node *node, bool *done);
 /* u8_linear.c: Conv, Gemm or MatMul `node` with int8 weights becomes a MaryQLinear* node. */
 mary_status mary_u8_linear(mary_u8_graph *graph, mary_program_node *quantize, mary_program_node *node, bool *done);
 /* Takes the outputs of `quantize`, which goes. What lies between becomes unused. */

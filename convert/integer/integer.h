@@ -4,6 +4,7 @@
 #define MARY_CONVERT_INTEGER_INTEGER_H
 
 #include "convert/integer/emit.h"
+#include "convert/levels.h"
 
 #define MARY_INTEGER_OPSET 13 /* DequantizeLinear with an axis, in the function bodies */
 
@@ -23,11 +24,11 @@ mary_status mary_integers_prepare(mary_model *model, const mary_settings *settin
                                   mary_convert_report *report, mary_integers *integer);
 void mary_integers_free(mary_integers *integer);
 /* Stores the weight of layer `position`, whose float matrix is given; fills in the report. A layer whose weight is that
- * of an earlier one (layer.same_as) shares its codes and levels and has matrix == NULL. The node then reads the codes
- * instead of the float weight. */
+ * of an earlier one (layer.same_as) shares its codes and levels and has matrix == NULL, measured == NULL. The node is
+ * left as it is: it is to read layers[position].codes. */
 mary_status mary_integers_quantize(mary_integers *integer, mary_model *model, mary_graph_index *index,
                                    const mary_settings *settings, mary_layers *layers, size_t position,
-                                   const float *matrix, mary_layer_report *done);
+                                   const float *matrix, mary_measured *measured, mary_layer_report *done);
 /* Chooses ranges and rewrites the graph; adds activations and float nodes to the report. */
 mary_status mary_integers_finish(mary_integers *integer, mary_model *model, const mary_settings *settings,
                                  const mary_original_names *names, const mary_layers *layers,

@@ -128,7 +128,7 @@ static mary_status add_scales(mary_integer_layer *to, mary_model *model, mary_gr
 
 static mary_status store_first(mary_integers *integer, mary_model *model, mary_graph_index *index,
                                const mary_settings *settings, mary_layers *layers, size_t position, const float *matrix,
-                               mary_layer_report *done)
+                               mary_measured *measured, mary_layer_report *done)
 {
     mary_layer *layer = &layers->items[position];
     mary_integer_layer *to = &integer->layers[position];
@@ -139,7 +139,7 @@ static mary_status store_first(mary_integers *integer, mary_model *model, mary_g
     mary_status status = MARY_OK;
     MARY_TRY_GOTO(read_means(layer, input, &means, &groups), done);
     MARY_TRY_GOTO(least_scales(to->bias, rows, &input->histogram, &scales), done);
-    if (means != NULL && layer->kind != MARY_LAYER_MATMUL) {
+    if ((means != NULL || measured->shift != NULL) && layer->kind != MARY_LAYER_MATMUL) {
         to->correction = mary_calloc((size_t)rows, sizeof *to->correction);
         if (to->correction == NULL) {
             status = mary_fail_memory((size_t)rows * sizeof *to->correction);
@@ -147,10 +147,17 @@ static mary_status store_first(mary_integers *integer, mary_model *model, mary_g
         }
         integer->corrects = true;
     }
-    const mary_integer_row_needs needs = {means, rows / groups, scales};
+    const mary_integer_row_needs needs = {means, rows / groups, scales, measured->feedback};
     MARY_TRY_GOTO(mary_integer_weight_choose(layer, matrix, settings->threads, settings->options->seed, &needs,
                                              to->correction, &weight),
                   done);
+    if (measured->coded != NULL)
+        MARY_TRY_GOTO(mary_integer_weight_decode(&weight, measured->coded), done);
+    if (measured->shift != NULL) {
+        mary_second_moment_shift(measured->moment, matrix, measured->coded, measured->shift);
+        for (int64_t r = 0; r < rows && to->correction != NULL; r++)
+            to->correction[r] = measured->shift[r];
+    }
     to->bits = weight.bits;
     MARY_TRY_GOTO(add_constant(model, index, layer->weight, "codes", MARY_UINT8, rows,
                                mary_quantized_code_bytes(1, weight.row_length, weight.bits), weight.codes, &to->codes),
@@ -207,13 +214,13 @@ static mary_status store_again(mary_integers *integer, mary_model *model, mary_g
 
 mary_status mary_integers_quantize(mary_integers *integer, mary_model *model, mary_graph_index *index,
                                    const mary_settings *settings, mary_layers *layers, size_t position,
-                                   const float *matrix, mary_layer_report *done)
+                                   const float *matrix, mary_measured *measured, mary_layer_report *done)
 {
     mary_layer *layer = &layers->items[position];
     MARY_TRY(read_bias(model, index, layer, &integer->layers[position].bias));
     if (matrix != NULL)
-        MARY_TRY(store_first(integer, model, index, settings, layers, position, matrix, done));
+        MARY_TRY(store_first(integer, model, index, settings, layers, position, matrix, measured, done));
     else
         MARY_TRY(store_again(integer, model, index, layers, position));
-    return mary_node_set_input(layer->node, 1, integer->layers[position].codes);
+    return MARY_OK;
 }

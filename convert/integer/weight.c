@@ -212,7 +212,7 @@ static bool quantize_row(const task *t, int64_t row, double shared_scale)
 
 /* Float levels first; their codes are overwritten row by row. */
 static mary_status choose_levels(const mary_layer *layer, const float *matrix, int threads, uint64_t seed,
-                                 mary_integer_weight *weight, float **levels)
+                                 const mary_feedback *feedback, mary_integer_weight *weight, float **levels)
 {
     mary_quantized quantized;
     const mary_quantize_request request = {.weights = matrix,
@@ -223,7 +223,8 @@ static mary_status choose_levels(const mary_layer *layer, const float *matrix, i
                                            .shared = weight->shared,
                                            .type = MARY_FLOAT,
                                            .threads = threads,
-                                           .seed = seed};
+                                           .seed = seed,
+                                           .feedback = feedback};
     MARY_TRY(mary_quantize_tensor(&request, &quantized));
     weight->codes = quantized.codes;
     *levels = quantized.values;
@@ -247,6 +248,55 @@ static void choose_coding(mary_layer *layer, mary_integer_weight *weight, bool *
     weight->shared = *spaced || granularity == MARY_GRANULARITY_TENSOR;
 }
 
+/* Scales and levels stay, codes follow the layer's inputs; a row keeps what it had where its sums could overflow. */
+static mary_status feed_back(const task *t, const mary_feedback *feedback)
+{
+    mary_integer_weight *weight = t->weight;
+    mary_status status = MARY_OK;
+    int64_t rows = weight->rows, length = weight->row_length, count = weight->levels;
+    int64_t row_bytes = mary_codes_row_bytes(length, weight->bits);
+    float *levels = mary_alloc((size_t)(rows * count) * sizeof *levels);
+    uint8_t *codes = mary_alloc((size_t)(rows * length));
+    if (levels == NULL || codes == NULL) {
+        status = mary_fail_memory((size_t)(rows * length));
+        goto done;
+    }
+    for (int64_t row = 0; row < rows; row++) {
+        const int8_t *grid = weight->grid + (weight->shared ? 0 : row << weight->bits);
+        for (int64_t m = 0; m < count; m++)
+            levels[row * count + m] = weight->scale[row] * (float)grid[m];
+    }
+    mary_feedback_codes result = {.count = (int)count, .type = MARY_FLOAT, .levels = levels, .codes = codes};
+    MARY_TRY_GOTO(mary_feedback_assign(feedback, &result), done);
+    for (int64_t row = 0; row < rows; row++) {
+        const int8_t *grid = weight->grid + (weight->shared ? 0 : row << weight->bits);
+        if (mass(weight, grid, codes + row * length) > MOST_MASS)
+            continue;
+        measure(t, row, grid, codes + row * length);
+        mary_codes_pack(codes + row * length, length, weight->bits, weight->codes + row * row_bytes);
+    }
+done:
+    mary_free(levels);
+    mary_free(codes);
+    return status;
+}
+
+mary_status mary_integer_weight_decode(const mary_integer_weight *weight, float *matrix)
+{
+    int64_t length = weight->row_length, row_bytes = mary_codes_row_bytes(length, weight->bits);
+    uint8_t *codes = mary_alloc((size_t)length);
+    if (codes == NULL)
+        return mary_fail_memory((size_t)length);
+    for (int64_t row = 0; row < weight->rows; row++) {
+        const int8_t *grid = weight->grid + (weight->shared ? 0 : row << weight->bits);
+        mary_codes_unpack(weight->codes + row * row_bytes, length, weight->bits, codes);
+        for (int64_t k = 0; k < length; k++)
+            matrix[row * length + k] = weight->scale[row] * (float)grid[codes[k]];
+    }
+    mary_free(codes);
+    return MARY_OK;
+}
+
 mary_status mary_integer_weight_choose(mary_layer *layer, const float *matrix, int threads, uint64_t seed,
                                        const mary_integer_row_needs *needs, double *correction,
                                        mary_integer_weight *weight)
@@ -268,7 +318,8 @@ mary_status mary_integer_weight_choose(mary_layer *layer, const float *matrix, i
         goto done;
     }
     if (!spaced)
-        MARY_TRY_GOTO(choose_levels(layer, matrix, threads, seed, weight, &levels), done);
+        MARY_TRY_GOTO(
+            choose_levels(layer, matrix, threads, seed, needs != NULL ? needs->feedback : NULL, weight, &levels), done);
     if (weight->shared && !spaced) /* every level counts the same: how often each is used differs from row to row */
         scale = scale_for_levels(weight, levels, (const uint8_t *)"\0\1\2\3\4\5\6\7\10\11\12\13\14\15\16\17",
                                  weight->levels);
@@ -282,6 +333,8 @@ mary_status mary_integer_weight_choose(mary_layer *layer, const float *matrix, i
         status = mary_fail_memory((size_t)weight->row_length);
         goto done;
     }
+    if (needs != NULL && needs->feedback != NULL)
+        MARY_TRY_GOTO(feed_back(&t, needs->feedback), done);
     for (int64_t row = 0; row < rows; row++) {
         weight->energy += sums[row];
         weight->error += sums[rows + row];

@@ -21,7 +21,8 @@ typedef struct mary_integer_weight {
 typedef struct mary_integer_row_needs {
     const double *mean; /* [row_length * (groups)]: mean of the input that position k of group g meets; NULL: unknown */
     int64_t group_rows; /* rows of one group; the mean of row r starts at (r / group_rows) * row_length */
-    const double *least_scale; /* [rows]: smallest scale at which the bias fits i32; NULL: any */
+    const double *least_scale;     /* [rows]: smallest scale at which the bias fits i32; NULL: any */
+    const mary_feedback *feedback; /* codes make the least error of the layer's outputs; NULL: of its weights */
 } mary_integer_row_needs;
 
 /* Chooses levels, scales and codes for `matrix` [rows, row_length], finite. Levels of M <= 16 come from the layer's
@@ -32,6 +33,8 @@ mary_status mary_integer_weight_choose(mary_layer *layer, const float *matrix, i
                                        const mary_integer_row_needs *needs, double *correction,
                                        mary_integer_weight *weight);
 void mary_integer_weight_free(mary_integer_weight *weight);
+/* What is stored, as floats: matrix [rows, row_length]. */
+mary_status mary_integer_weight_decode(const mary_integer_weight *weight, float *matrix);
 /* Bytes in the file: codes, levels, scales, zero points. */
 int64_t mary_integer_weight_bytes(const mary_integer_weight *weight);
 

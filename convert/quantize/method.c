@@ -4,10 +4,13 @@
 #include <string.h>
 
 static const mary_quantize_method methods[] = {
-    {"magnitude", "exact k-means in which large weights count more: best where levels are few",
-     mary_quantize_magnitude},
-    {"kmeans", "exact one-dimensional k-means: least squared error of all sets of M levels", mary_quantize_kmeans},
-    {"uniform", "M equally spaced levels from the smallest to the largest weight", mary_quantize_uniform},
+    {"magnitude", "exact k-means in which large weights count more: best where levels are few", mary_quantize_magnitude,
+     NULL},
+    {"kmeans", "exact one-dimensional k-means: least squared error of all sets of M levels", mary_quantize_kmeans,
+     NULL},
+    {"uniform", "M equally spaced levels from the smallest to the largest weight", mary_quantize_uniform, NULL},
+    {"feedback", "least error of each layer's outputs over calibration data: errors of weights make up for each other",
+     NULL, mary_quantize_feedback},
 };
 
 const mary_quantize_method *mary_quantize_method_at(size_t index)

@@ -14,12 +14,20 @@ typedef struct mary_quantize_input {
     uint64_t seed;  /* for methods that draw numbers; the same seed gives the same levels on any number of threads */
 } mary_quantize_input;
 
+/* What one layer is to get (convert/quantize/tensor.h). */
+typedef struct mary_quantize_request mary_quantize_request;
+
+/* A method does one of two things: it chooses levels for weights as such, and every weight then gets the nearest; or it
+ * chooses levels and codes of a whole layer by what the layer's inputs look like. */
 typedef struct mary_quantize_method {
     const char *name;    /* as the command line and the JSON config spell it */
     const char *summary; /* one line for --help and reports */
     /* Writes `count` ascending levels (2..256); a method that needs fewer repeats the last one. Re-entrant: rows are
      * done in parallel. */
     mary_status (*choose)(const mary_quantize_input *input, int count, double *levels);
+    /* NULL when there is `choose`. Writes levels [rows or 1, request->levels], ascending and rounded to request->type,
+     * and codes [rows, row_length]. request->feedback is there: such a method needs calibration data. */
+    mary_status (*code)(const mary_quantize_request *request, float *levels, uint8_t *codes);
 } mary_quantize_method;
 
 /* NULL: no such method. A NULL name is the default. */
@@ -31,5 +39,6 @@ const mary_quantize_method *mary_quantize_method_at(size_t index);
 mary_status mary_quantize_kmeans(const mary_quantize_input *input, int count, double *levels);
 mary_status mary_quantize_magnitude(const mary_quantize_input *input, int count, double *levels);
 mary_status mary_quantize_uniform(const mary_quantize_input *input, int count, double *levels);
+mary_status mary_quantize_feedback(const mary_quantize_request *request, float *levels, uint8_t *codes);
 
 #endif

@@ -11,8 +11,7 @@
  * no harm. */
 #define SMALL_ROW 0.01
 
-/* The value that is left when `value` is stored as `type`. */
-static float round_to(double value, mary_type type)
+float mary_quantize_round(double value, mary_type type)
 {
     float rounded = (float)value;
     if (type == MARY_FLOAT16)
@@ -36,7 +35,7 @@ static mary_status codebook_choose(const mary_quantize_request *request, const m
     MARY_TRY(request->method->choose(input, request->levels, levels));
     book->used = 0;
     for (int m = 0; m < request->levels; m++) {
-        float level = round_to(levels[m], request->type);
+        float level = mary_quantize_round(levels[m], request->type);
         if (book->used == 0 || level > book->levels[book->used - 1])
             book->levels[book->used++] = level;
     }
@@ -82,19 +81,20 @@ typedef struct row_result {
     double energy, error;
 } row_result;
 
-static row_result measure(const codebook *book, const float *weights, const uint8_t *codes, int64_t count)
+static row_result measure(const float *levels, const float *weights, const uint8_t *codes, int64_t count)
 {
     row_result result = {0, 0};
     for (int64_t i = 0; i < count; i++) {
-        double weight = weights[i], difference = weight - (double)book->levels[codes[i]];
+        double weight = weights[i], difference = weight - (double)levels[codes[i]];
         result.energy += weight * weight;
         result.error += difference * difference;
     }
     return result;
 }
 
-static mary_status quantize_row(const mary_quantize_request *request, const codebook *shared, int64_t row,
-                                mary_quantized *quantized, row_result *result)
+/* One row's levels by `choose`, or the shared ones; its codes to codes[row_length]. */
+static mary_status choose_row(const mary_quantize_request *request, const codebook *shared, int64_t row, float *levels,
+                              uint8_t *codes)
 {
     const float *weights = request->weights + row * request->row_length;
     codebook own;
@@ -105,18 +105,79 @@ static mary_status quantize_row(const mary_quantize_request *request, const code
             input.importance = request->importance + row * request->row_length;
         input.seed = request->seed + (uint64_t)row;
         MARY_TRY(codebook_choose(request, &input, &own));
-        codebook_store(&own, quantized->bits, quantized->values + (row << quantized->bits));
+        codebook_store(&own, mary_codes_bits(request->levels), levels);
         book = &own;
     }
-    uint8_t *codes = mary_alloc((size_t)request->row_length);
-    if (codes == NULL)
-        return mary_fail_memory((size_t)request->row_length);
     codebook_assign(book, weights, request->row_length, codes);
-    *result = measure(book, weights, codes, request->row_length);
+    return MARY_OK;
+}
+
+static row_result finish_row(const mary_quantize_request *request, int64_t row, const float *levels,
+                             const uint8_t *codes, mary_quantized *quantized)
+{
+    row_result result = measure(levels, request->weights + row * request->row_length, codes, request->row_length);
     mary_codes_pack(codes, request->row_length, quantized->bits,
                     quantized->codes + row * mary_codes_row_bytes(request->row_length, quantized->bits));
-    mary_free(codes);
+    return result;
+}
+
+/* Methods with `choose`: row by row, so that codes are never there unpacked. */
+static mary_status quantize_rows(const mary_quantize_request *request, mary_quantized *quantized, row_result *results)
+{
+    codebook book;
+    if (request->shared) {
+        mary_quantize_input input = {.values = request->weights,
+                                     .importance = request->importance,
+                                     .count = request->rows * request->row_length,
+                                     .seed = request->seed};
+        MARY_TRY(codebook_choose(request, &input, &book));
+        codebook_store(&book, quantized->bits, quantized->values);
+    }
+    _Atomic int failed = MARY_OK; /* messages are per thread, so a worker's is said again here */
+#pragma omp parallel for schedule(dynamic) num_threads(request->threads) if (request->rows > 1 && request->threads > 1)
+    for (int64_t row = 0; row < request->rows; row++) {
+        if (atomic_load_explicit(&failed, memory_order_relaxed) != MARY_OK)
+            continue;
+        float *levels = quantized->values + (request->shared ? 0 : row << quantized->bits);
+        uint8_t *codes = mary_alloc((size_t)request->row_length);
+        mary_status status = codes == NULL ? mary_fail_memory((size_t)request->row_length)
+                                           : choose_row(request, request->shared ? &book : NULL, row, levels, codes);
+        if (status == MARY_OK)
+            results[row] = finish_row(request, row, levels, codes, quantized);
+        else
+            atomic_store(&failed, (int)status);
+        mary_free(codes);
+    }
+    if (failed != MARY_OK)
+        return mary_fail((mary_status)failed, "choosing levels for %lld rows of %lld weights failed: out of memory",
+                         (long long)request->rows, (long long)request->row_length);
     return MARY_OK;
+}
+
+/* Methods with `code`: the whole layer at once. */
+static mary_status quantize_layer(const mary_quantize_request *request, mary_quantized *quantized, row_result *results)
+{
+    mary_status status = MARY_OK;
+    int64_t sets = request->shared ? 1 : request->rows;
+    uint8_t *codes = mary_alloc((size_t)(request->rows * request->row_length));
+    float *levels = mary_alloc((size_t)(sets * request->levels) * sizeof *levels);
+    if (codes == NULL || levels == NULL) {
+        status = mary_fail_memory((size_t)(request->rows * request->row_length));
+        goto done;
+    }
+    MARY_TRY_GOTO(request->method->code(request, levels, codes), done);
+    for (int64_t set = 0; set < sets; set++) {
+        float *values = quantized->values + (set << quantized->bits);
+        for (int m = 0; m < 1 << quantized->bits; m++)
+            values[m] = levels[set * request->levels + (m < request->levels ? m : request->levels - 1)];
+    }
+    for (int64_t row = 0; row < request->rows; row++)
+        results[row] = finish_row(request, row, quantized->values + (request->shared ? 0 : row << quantized->bits),
+                                  codes + row * request->row_length, quantized);
+done:
+    mary_free(codes);
+    mary_free(levels);
+    return status;
 }
 
 int64_t mary_quantized_code_bytes(int64_t rows, int64_t row_length, int bits)
@@ -133,7 +194,6 @@ mary_status mary_quantize_tensor(const mary_quantize_request *request, mary_quan
 {
     mary_status status = MARY_OK;
     row_result *results = NULL;
-    codebook book;
     *quantized = (mary_quantized){.rows = request->rows,
                                   .row_length = request->row_length,
                                   .levels = request->levels,
@@ -152,28 +212,10 @@ mary_status mary_quantize_tensor(const mary_quantize_request *request, mary_quan
         status = mary_fail_memory(code_bytes);
         goto done;
     }
-    if (request->shared) {
-        mary_quantize_input input = {.values = request->weights,
-                                     .importance = request->importance,
-                                     .count = request->rows * request->row_length,
-                                     .seed = request->seed};
-        MARY_TRY_GOTO(codebook_choose(request, &input, &book), done);
-        codebook_store(&book, quantized->bits, quantized->values);
-    }
-    _Atomic int failed = MARY_OK; /* messages are per thread, so a worker's is said again here */
-#pragma omp parallel for schedule(dynamic) num_threads(request->threads) if (request->rows > 1 && request->threads > 1)
-    for (int64_t row = 0; row < request->rows; row++) {
-        if (atomic_load_explicit(&failed, memory_order_relaxed) != MARY_OK)
-            continue;
-        mary_status row_status = quantize_row(request, request->shared ? &book : NULL, row, quantized, &results[row]);
-        if (row_status != MARY_OK)
-            atomic_store(&failed, (int)row_status);
-    }
-    if (failed != MARY_OK) {
-        status = mary_fail((mary_status)failed, "choosing levels for %lld rows of %lld weights failed: out of memory",
-                           (long long)request->rows, (long long)request->row_length);
-        goto done;
-    }
+    if (request->method->code != NULL)
+        MARY_TRY_GOTO(quantize_layer(request, quantized, results), done);
+    else
+        MARY_TRY_GOTO(quantize_rows(request, quantized, results), done);
     for (int64_t row = 0; row < request->rows; row++) { /* in order: sums do not depend on the threads */
         quantized->energy += results[row].energy;
         quantized->error += results[row].error;

@@ -2,10 +2,11 @@
 #ifndef MARY_CONVERT_QUANTIZE_TENSOR_H
 #define MARY_CONVERT_QUANTIZE_TENSOR_H
 
+#include "convert/quantize/feedback.h"
 #include "convert/quantize/method.h"
 #include "onnx/tensor.h"
 
-typedef struct mary_quantize_request {
+struct mary_quantize_request {
     const float *weights;     /* [rows, row_length], finite */
     const float *importance;  /* the same shape, non-negative; NULL: all equal */
     int64_t rows, row_length; /* both >= 1 */
@@ -15,7 +16,8 @@ typedef struct mary_quantize_request {
     mary_type type; /* float16, bfloat16, float or double: levels are rounded to it */
     int threads;    /* >= 1; the result does not depend on it */
     uint64_t seed;
-} mary_quantize_request;
+    const mary_feedback *feedback; /* the layer as its inputs see it; needed by methods that have `code` */
+};
 
 typedef struct mary_quantized {
     int64_t rows, row_length;
@@ -28,6 +30,8 @@ typedef struct mary_quantized {
     double row_error; /* mean over rows of error / energy: sees rows of small weights, but not dead ones */
 } mary_quantized;
 
+/* What is left of `value` when it is stored as `type`. */
+float mary_quantize_round(double value, mary_type type);
 mary_status mary_quantize_tensor(const mary_quantize_request *request, mary_quantized *quantized);
 void mary_quantized_free(mary_quantized *quantized);
 /* Signal to quantisation noise in dB; infinite when there is no error. */

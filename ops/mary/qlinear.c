@@ -100,43 +100,83 @@ static mary_status read_codes(reader *r, int64_t rows, int64_t row_length, int b
     return MARY_OK;
 }
 
+/* The codes of one byte, one to a byte, lowest first. */
+static inline uint64_t spread(uint64_t byte, int bits)
+{
+    switch (bits) {
+    case 1:
+        byte = (byte | byte << 28) & 0x0000000f0000000f;
+        byte = (byte | byte << 14) & 0x0003000300030003;
+        return (byte | byte << 7) & 0x0101010101010101;
+    case 2:
+        byte = (byte | byte << 12) & 0x000f000f;
+        return (byte | byte << 6) & 0x03030303;
+    case 4:
+        return (byte | byte << 4) & 0x0f0f;
+    default:
+        return byte;
+    }
+}
+
+static inline void unpack(const uint8_t *from, int64_t count, const int bits, uint8_t *codes)
+{
+    const int each = 8 / bits;
+    for (; count >= each; count -= each, codes += each) {
+        uint64_t some = spread(*from++, bits);
+        memcpy(codes, &some, (size_t)each);
+    }
+    for (int j = 0; j < count; j++)
+        codes[j] = (uint8_t)(*from >> (j * bits) & ((1 << bits) - 1));
+}
+
 void mary_qsource_unpack(const mary_qsource *source, int64_t row, uint8_t *codes)
 {
     const uint8_t *from = source->codes + row * source->row_bytes;
-    const int bits = source->bits, each = 8 / bits, mask = (1 << bits) - 1;
-    int64_t whole = source->row_length / each, k = 0;
-    for (int64_t i = 0; i < whole; i++) {
-        for (int j = 0; j < each; j++)
-            codes[k++] = (uint8_t)(from[i] >> (j * bits) & mask);
+    switch (source->bits) {
+    case 1:
+        unpack(from, source->row_length, 1, codes);
+        break;
+    case 2:
+        unpack(from, source->row_length, 2, codes);
+        break;
+    case 4:
+        unpack(from, source->row_length, 4, codes);
+        break;
+    default:
+        unpack(from, source->row_length, 8, codes);
     }
-    for (int j = 0; k < source->row_length; j++)
-        codes[k++] = (uint8_t)(from[whole] >> (j * bits) & mask);
 }
 
-/* Sum and sum of magnitudes of a row's levels, from how often each code occurs. */
-static void add_row(const mary_qsource *source, int64_t row, int64_t *sum, int64_t *magnitude)
+/* How often each code occurs in a row. */
+static void count_codes(const mary_qsource *source, int64_t row, int64_t counts[256])
 {
+    enum { LONG = 512 }; /* bytes: from here on it pays to count bytes first */
     const uint8_t *from = source->codes + row * source->row_bytes;
-    const int8_t *levels = source->levels + row * source->level_stride;
     const int bits = source->bits, each = 8 / bits, mask = (1 << bits) - 1;
-    int64_t whole = source->row_length / each, counts[256] = {0};
-    uint32_t bytes[256] = {0};
-    for (int64_t i = 0; i < whole; i++) { /* fewer than 2^32: row_length * rows fits in memory, and i is per row */
-        bytes[from[i]]++;
-        if (bytes[from[i]] == UINT32_MAX) {
+    const int64_t whole = source->row_length / each;
+    int64_t i = 0;
+    memset(counts, 0, sizeof(int64_t) << bits);
+    if (whole >= LONG && bits < 8) {
+        int64_t bytes[256] = {0};
+        for (; i < whole; i++)
+            bytes[from[i]]++;
+        for (int value = 0; value < 256; value++) {
             for (int j = 0; j < each; j++)
-                counts[from[i] >> (j * bits) & mask] += UINT32_MAX;
-            bytes[from[i]] = 0;
+                counts[value >> (j * bits) & mask] += bytes[value];
         }
     }
-    for (int value = 0; value < 256; value++) {
-        for (int j = 0; bytes[value] != 0 && j < each; j++)
-            counts[value >> (j * bits) & mask] += bytes[value];
-    }
-    for (int64_t k = whole * each, j = 0; k < source->row_length; k++, j++)
-        counts[from[whole] >> (j * bits) & mask]++;
+    for (int64_t k = i * each; k < source->row_length; k++)
+        counts[from[k * bits >> 3] >> (k * bits & 7) & mask]++;
+}
+
+/* Sum and sum of magnitudes of a row's levels. */
+static void add_row(const mary_qsource *source, int64_t row, int64_t *sum, int64_t *magnitude)
+{
+    const int8_t *levels = source->levels + row * source->level_stride;
+    int64_t counts[256];
+    count_codes(source, row, counts);
     *sum = *magnitude = 0;
-    for (int code = 0; code <= mask; code++) {
+    for (int code = 0; code < 1 << source->bits; code++) {
         *sum += counts[code] * levels[code];
         *magnitude += counts[code] * (levels[code] < 0 ? -levels[code] : levels[code]);
     }

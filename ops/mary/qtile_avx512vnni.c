@@ -37,21 +37,30 @@ static inline __m512i pack(const __m512i *values, int strips, __m512i zero)
     return _mm512_permutexvar_epi32(order, _mm512_packus_epi16(low, high));
 }
 
-/* Everything that can follow the multiplication. */
-static inline __m512 follow(__m512 value, const mary_qepilogue *e, const uint8_t *residual, __mmask16 present)
+/* What can follow the multiplication. Locals: stores of bytes may alias everything that a pointer leads to. */
+typedef struct follower {
+    __m512 low, high, y_factor, residual_zero, residual_factor, sum_low, sum_high;
+} follower;
+
+static inline follower follower_of(const mary_qepilogue *e)
+{
+    return (follower){.low = _mm512_set1_ps((float)-e->y_zero),
+                      .high = _mm512_set1_ps((float)(255 - e->y_zero)),
+                      .y_factor = _mm512_set1_ps(e->y_factor),
+                      .residual_zero = _mm512_set1_ps((float)e->residual_zero),
+                      .residual_factor = _mm512_set1_ps(e->residual_factor),
+                      .sum_low = _mm512_set1_ps((float)-e->sum_zero),
+                      .sum_high = _mm512_set1_ps((float)(255 - e->sum_zero))};
+}
+
+static inline __m512 add_residual(__m512 value, const follower *f, const uint8_t *residual, __mmask16 present)
 {
     enum { NEAREST = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC };
-    value = _mm512_max_ps(value, _mm512_set1_ps((float)-e->y_zero));
-    value = _mm512_min_ps(value, _mm512_set1_ps((float)(255 - e->y_zero)));
-    if (!e->has_residual)
-        return value;
     value = _mm512_roundscale_ps(value, NEAREST);
     __m512 other = _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(present, residual)));
-    other = _mm512_sub_ps(other, _mm512_set1_ps((float)e->residual_zero));
-    other = _mm512_mul_ps(other, _mm512_set1_ps(e->residual_factor));
-    value = _mm512_fmadd_ps(value, _mm512_set1_ps(e->y_factor), other);
-    value = _mm512_max_ps(value, _mm512_set1_ps((float)-e->sum_zero));
-    return _mm512_min_ps(value, _mm512_set1_ps((float)(255 - e->sum_zero)));
+    other = _mm512_mul_ps(_mm512_sub_ps(other, f->residual_zero), f->residual_factor);
+    value = _mm512_fmadd_ps(value, f->y_factor, other);
+    return _mm512_min_ps(_mm512_max_ps(value, f->sum_low), f->sum_high);
 }
 
 INLINE void tile(const mary_qtile_call *c, const int m, const int strips)
@@ -91,6 +100,8 @@ INLINE void tile(const mary_qtile_call *c, const int m, const int strips)
     UNROLL(4)
     for (int s = 0; s < strips; s++)
         multipliers[s] = _mm512_loadu_ps(e->multiplier + c->row + 16 * s);
+    uint8_t *const out = c->out;
+    const int64_t out_stride = c->out_stride;
     if (e->bounded && !e->has_residual) {
         const __m512i zero = _mm512_set1_epi16((int16_t)e->y_zero);
         UNROLL(12)
@@ -98,20 +109,27 @@ INLINE void tile(const mary_qtile_call *c, const int m, const int strips)
             UNROLL(4)
             for (int s = 0; s < strips; s++)
                 sums[i][s] = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_cvtepi32_ps(sums[i][s]), multipliers[s]));
-            _mm512_mask_storeu_epi8(c->out + i * c->out_stride, present, pack(sums[i], strips, zero));
+            _mm512_mask_storeu_epi8(out + i * out_stride, present, pack(sums[i], strips, zero));
         }
-    } else {
-        const __m512i zero = _mm512_set1_epi16((int16_t)(e->has_residual ? e->sum_zero : e->y_zero));
-        UNROLL(12)
-        for (int i = 0; i < m; i++) {
-            const uint8_t *residual = e->has_residual ? c->residual + i * c->residual_stride : NULL;
-            UNROLL(4)
-            for (int s = 0; s < strips; s++)
-                sums[i][s] = _mm512_cvtps_epi32(follow(_mm512_mul_ps(_mm512_cvtepi32_ps(sums[i][s]), multipliers[s]), e,
-                                                       e->has_residual ? residual + 16 * s : NULL,
-                                                       (__mmask16)(present >> (16 * s))));
-            _mm512_mask_storeu_epi8(c->out + i * c->out_stride, present, pack(sums[i], strips, zero));
+        return;
+    }
+    const follower f = follower_of(e);
+    const bool has_residual = e->has_residual;
+    const __m512i zero = _mm512_set1_epi16((int16_t)(has_residual ? e->sum_zero : e->y_zero));
+    const uint8_t *residual = c->residual;
+    const int64_t residual_stride = c->residual_stride;
+    UNROLL(12)
+    for (int i = 0; i < m; i++) {
+        UNROLL(4)
+        for (int s = 0; s < strips; s++) {
+            __m512 value = _mm512_mul_ps(_mm512_cvtepi32_ps(sums[i][s]), multipliers[s]);
+            value = _mm512_min_ps(_mm512_max_ps(value, f.low), f.high);
+            if (has_residual)
+                value =
+                    add_residual(value, &f, residual + i * residual_stride + 16 * s, (__mmask16)(present >> (16 * s)));
+            sums[i][s] = _mm512_cvtps_epi32(value);
         }
+        _mm512_mask_storeu_epi8(out + i * out_stride, present, pack(sums[i], strips, zero));
     }
 }
 

@@ -18,6 +18,9 @@ const mary_qkernels *mary_qkernels_for(mary_cpu cpu)
     case MARY_CPU_AVX512: /* without VNNI wider registers gain little */
     case MARY_CPU_AVX2:
         return &mary_qkernels_avx2;
+#elif defined(__aarch64__)
+    case MARY_CPU_NEON:
+        return &mary_qkernels_neon;
 #endif
     default:
         return &mary_qkernels_scalar;
@@ -49,7 +52,7 @@ static mary_status set_sizes(mary_qweights *w, const mary_qsource *source, int64
     w->runs = taps / run_taps;
     w->run_depth = run_taps * depth;
     w->run_quads = (w->run_depth + MARY_Q_QUAD - 1) / MARY_Q_QUAD;
-    if (!mary_size_mul((size_t)w->runs, (size_t)w->run_quads, &total) || total > PTRDIFF_MAX / 4096)
+    if (!mary_size_mul((size_t)w->runs, (size_t)w->run_quads, &total) || total > INT32_MAX / 8)
         return mary_fail_memory(SIZE_MAX);
     w->quads = (int64_t)total;
     w->nr = panel_rows(w->kernels->nr, w->quads);
@@ -69,33 +72,35 @@ static mary_status set_sizes(mary_qweights *w, const mary_qsource *source, int64
 }
 
 /* Where each weight of a padded row is in the file's row; -1: padding. */
-static void fill_order(const mary_qweights *w, int64_t taps, int64_t depth, int64_t run_taps, int64_t *order)
+static void fill_order(const mary_qweights *w, int64_t taps, int64_t depth, int64_t run_taps, int32_t *order)
 {
     for (int64_t run = 0; run < w->runs; run++) {
         for (int64_t i = 0; i < w->run_quads * MARY_Q_QUAD; i++) {
             int64_t tap = run * run_taps + i / depth;
-            *order++ = i < w->run_depth ? i % depth * taps + tap : -1;
+            *order++ = i < w->run_depth ? (int32_t)(i % depth * taps + tap) : -1;
         }
     }
 }
 
-/* One block of a strip: codes[row][k] at `codes + row * stride`. */
+/* One block of a strip: codes[row][k] at `codes + row * stride`, four or eight of them at a time: no code is wider than
+ * the bits that it is shifted into. */
 static void pack_block(int bits, const uint8_t *codes, int64_t stride, uint8_t *to)
 {
-    for (int lane = 0; lane < 4; lane++) {
-        for (int j = 0; j < 4; j++) {
-            const uint8_t *row = codes + (4 * lane + j) * stride;
-            for (int k = 0; k < BLOCK_DEPTH; k++) {
-                int quad = k / MARY_Q_QUAD, part = k % MARY_Q_QUAD;
-                if (bits == 1)
-                    to[16 * (quad / 2) + 4 * j + part] |= (uint8_t)(row[k] << (4 * (quad % 2) + lane));
-                else if (bits == 2)
-                    to[16 * quad + 4 * j + part] |= (uint8_t)(row[k] << (2 * lane));
-                else
-                    to[64 * (j / 2) + 16 * lane + k] |= (uint8_t)(row[k] << (4 * (j % 2)));
-            }
+    uint32_t quads[32] = {0};
+    for (int row = 0; row < MARY_Q_STRIP; row++, codes += stride) {
+        const int lane = row / 4, j = row % 4;
+        uint32_t four[MARY_Q_BLOCK];
+        memcpy(four, codes, sizeof four);
+        for (int quad = 0; quad < MARY_Q_BLOCK; quad++) {
+            if (bits == 1)
+                quads[4 * (quad / 2) + j] |= four[quad] << (4 * (quad % 2) + lane);
+            else if (bits == 2)
+                quads[4 * quad + j] |= four[quad] << (2 * lane);
+            else
+                quads[16 * (j / 2) + 4 * lane + quad] |= four[quad] << (4 * (j % 2));
         }
     }
+    memcpy(to, quads, (size_t)(32 * bits));
 }
 
 /* 16 rows of codes, [16][blocks * 16], as a strip of a panel that has `strips` strips. */
@@ -124,7 +129,7 @@ static void pack_levels(const mary_qweights *w, const mary_qsource *source, int6
 
 /* Packs the strip whose first row is `first` of its group. */
 static void pack_rows(const mary_qweights *w, const mary_qsource *source, int64_t group, int64_t first,
-                      const int64_t *order, uint8_t *row_codes, uint8_t *codes, int64_t stride)
+                      const int32_t *order, uint8_t *row_codes, uint8_t *codes, int64_t stride)
 {
     int64_t count = w->filters - first < MARY_Q_STRIP ? w->filters - first : MARY_Q_STRIP;
     int64_t panel = first / w->nr, padded = w->quads * MARY_Q_QUAD;
@@ -137,6 +142,8 @@ static void pack_rows(const mary_qweights *w, const mary_qsource *source, int64_
         if (w->bits == 8) { /* levels at once */
             for (int64_t k = 0; k < padded; k++)
                 to[k] = order[k] >= 0 ? (uint8_t)levels[row_codes[order[k]]] : 0;
+        } else if (w->run_depth == source->row_length) { /* in order already */
+            memcpy(to, row_codes, (size_t)source->row_length);
         } else {
             for (int64_t k = 0; k < padded; k++)
                 to[k] = order[k] >= 0 ? row_codes[order[k]] : 0;
@@ -157,10 +164,10 @@ static mary_status fill(mary_qweights *w, const mary_qsource *source, int64_t ta
     int64_t stride = (w->quads * MARY_Q_QUAD + BLOCK_DEPTH - 1) / BLOCK_DEPTH * BLOCK_DEPTH;
     size_t group_strips = ((size_t)w->filters + MARY_Q_STRIP - 1) / MARY_Q_STRIP;
     size_t level_bytes = (w->level_stride != 0 ? group_strips * (size_t)w->groups : 1) * w->level_bytes;
-    size_t order_bytes = (size_t)(w->quads * MARY_Q_QUAD) * sizeof(int64_t);
+    size_t order_bytes = (size_t)(w->quads * MARY_Q_QUAD) * sizeof(int32_t);
     size_t temporary = (size_t)source->row_length + (size_t)(MARY_Q_STRIP * stride);
     mary_status status = MARY_OK;
-    int64_t *order = mary_alloc(order_bytes);
+    int32_t *order = mary_alloc(order_bytes);
     uint8_t *codes = mary_alloc(temporary);
     w->codes = mary_alloc_aligned(w->bytes);
     w->levels = mary_alloc_aligned(level_bytes);

@@ -17,6 +17,7 @@
     X(depthwise)                                                                                                       \
     X(pool)                                                                                                            \
     X(qlinear_pair)                                                                                                    \
+    X(qlinear_channels)                                                                                                \
     X(qlinear_table)                                                                                                   \
     X(qlinear_pool)                                                                                                    \
     X(quantise)                                                                                                        \

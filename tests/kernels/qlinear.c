@@ -55,6 +55,55 @@ void kernel_check_qlinear_pair(kernel_harness *h)
     }
 }
 
+static void check_multiply_channels(kernel_harness *h, int channels, int pixels)
+{
+    const mary_qlinear_kernels *kernels = mary_qlinear_kernels_for(h->cpu);
+    int a_stride = channels + kernel_random_int(h, 0, 3), y_stride = channels + kernel_random_int(h, 0, 3);
+    uint8_t *a = kernel_random_bytes(h, (int64_t)pixels * a_stride), *b = kernel_random_bytes(h, channels);
+    uint8_t *expected = malloc((size_t)(pixels * channels) + 1);
+    mary_qlinear_pair pair = random_pair(h);
+    for (int i = 0; i < pixels * channels; i++)
+        expected[i] = mary_requantise(
+            (float)((a[i / channels * a_stride + i % channels] - pair.a_zero) * (b[i % channels] - pair.b_zero)) *
+                pair.a_ratio,
+            &pair.to);
+    kernel_bytes out = kernel_bytes_claim(pixels, channels, y_stride);
+    kernels->multiply_channels(&pair, a, a_stride, b, out.data, y_stride, channels, pixels);
+    kernel_bytes_compare(h, &out, expected, "%d pixels times %d channels", pixels, channels);
+    kernel_bytes_free(&out);
+    free(a);
+    free(b);
+    free(expected);
+}
+
+static void check_interleave(kernel_harness *h, int planes, int count)
+{
+    const mary_qlinear_kernels *kernels = mary_qlinear_kernels_for(h->cpu);
+    uint8_t *x = kernel_random_bytes(h, 3 * count), *expected = malloc((size_t)(3 * count) + 1);
+    for (int i = 0; i < planes * count; i++)
+        expected[i] = x[i % planes * count + i / planes];
+    kernel_bytes out = kernel_bytes_claim(count > 0, planes * count, planes * count + 1);
+    if (planes == 2)
+        kernels->interleave_two(x, x + count, out.data, count);
+    else
+        kernels->interleave_three(x, x + count, x + 2 * count, out.data, count);
+    kernel_bytes_compare(h, &out, expected, "%d planes of %d", planes, count);
+    kernel_bytes_free(&out);
+    free(x);
+    free(expected);
+}
+
+void kernel_check_qlinear_channels(kernel_harness *h)
+{
+    for (int channels = 1; channels < 70; channels++) {
+        check_multiply_channels(h, channels, kernel_random_int(h, 1, 40));
+        check_interleave(h, 2 + channels % 2, channels);
+        check_interleave(h, 3 - channels % 2, channels);
+    }
+    check_interleave(h, 2, 0);
+    check_interleave(h, 3, 200);
+}
+
 void kernel_check_qlinear_table(kernel_harness *h)
 {
     mary_table_function *functions[2] = {mary_qlinear_kernels_for(h->cpu)->table, mary_table_function_for(h->cpu)};
@@ -178,14 +227,28 @@ static void run_bench(void *context)
         r->kernels->pool_mean(&r->pool);
     else if (r->what == 5)
         r->kernels->quantise(r->floats, r->y, BENCH_COUNT, 0.1f, 3);
+    else if (r->what == 7)
+        r->kernels->multiply_channels(&r->pair, r->a, 32, r->b, r->y, 32, 32, BENCH_COUNT / 32);
+    else if (r->what == 8)
+        r->kernels->interleave_two(r->a, r->b, r->y, BENCH_COUNT / 2);
+    else if (r->what == 9)
+        r->kernels->interleave_three(r->a, r->b, r->b, r->y, BENCH_COUNT / 3);
     else
         r->kernels->dequantise(r->a, r->floats, BENCH_COUNT, 0.1f, 3);
 }
 
 static void bench(kernel_harness *h, int from, int to)
 {
-    static const char *const names[] = {"add",        "multiply",    "table",    "max of 9, 512 channels",
-                                        "mean of 49", "from floats", "to floats"};
+    static const char *const names[] = {"add",
+                                        "multiply",
+                                        "table",
+                                        "max of 9, 512 channels",
+                                        "mean of 49",
+                                        "from floats",
+                                        "to floats",
+                                        "multiply 32 channels",
+                                        "interleave two",
+                                        "interleave three"};
     bench_run r = {.kernels = mary_qlinear_kernels_for(h->cpu), .table = mary_table_function_for(h->cpu)};
     r.pair = random_pair(h);
     r.a = kernel_random_bytes(h, BENCH_COUNT * 4);
@@ -214,6 +277,11 @@ static void bench(kernel_harness *h, int from, int to)
 void kernel_bench_qlinear_pair(kernel_harness *h)
 {
     bench(h, 0, 2);
+}
+
+void kernel_bench_qlinear_channels(kernel_harness *h)
+{
+    bench(h, 7, 10);
 }
 
 void kernel_bench_qlinear_table(kernel_harness *h)

@@ -191,6 +191,22 @@ START_TEST(average_pools_take_scales)
 }
 END_TEST
 
+START_TEST(a_mean_over_the_pixels_is_a_pool)
+{
+    for (int keep = 0; keep < 2; keep++) {
+        mary_model *model = quantised_input();
+        Onnx__GraphProto *graph = model->proto->graph;
+        build_node(graph, "DequantizeLinear", "q,s,z", "f");
+        Onnx__NodeProto *mean = build_node(graph, "ReduceMean", "f", "m");
+        assert_ok(mary_node_set_ints(mean, "axes", (const int64_t[]){2, -1}, 2));
+        assert_ok(mary_node_set_int(mean, "keepdims", keep));
+        build_node(graph, "QuantizeLinear", "m,s2,z2", "t");
+        finish(model, "t", "s2", "z2", keep ? SHAPE(-1, 8, 1, 1) : SHAPE(-1, 8));
+        check(model, 0.0301f, "QuantizeLinear SpatialMean DequantizeLinear ");
+    }
+}
+END_TEST
+
 START_TEST(normalisation_before_a_convolution_is_affine)
 {
     mary_model *model = quantised_input();
@@ -383,6 +399,7 @@ END_TEST
 MARY_TEST_MAIN("runtime/u8", pooling_stays_on_bytes, other_parameters_keep_pooling_in_float,
                every_half_of_a_split_is_moved, padding_is_the_zero_point, a_chain_of_element_wise_operators_is_a_table,
                other_parameters_are_a_table_and_the_same_are_nothing, addition_and_product_take_scales,
-               average_pools_take_scales, normalisation_before_a_convolution_is_affine,
-               a_channel_shuffle_is_one_operator, a_residual_joins_the_convolution, a_table_joins_the_convolution,
+               average_pools_take_scales, a_mean_over_the_pixels_is_a_pool,
+               normalisation_before_a_convolution_is_affine, a_channel_shuffle_is_one_operator,
+               a_residual_joins_the_convolution, a_table_joins_the_convolution,
                a_convolution_that_others_read_keeps_its_result, int8_layers_of_other_tools_run_on_integers)

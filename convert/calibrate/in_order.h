@@ -1,0 +1,24 @@
+/* Measuring layers one after the other, each with the inputs that it will have: those that come out of the layers
+ * before it when these are coded already. What their errors do to a layer's output becomes the residual that the layer
+ * is asked to make up for. */
+#ifndef MARY_CONVERT_CALIBRATE_IN_ORDER_H
+#define MARY_CONVERT_CALIBRATE_IN_ORDER_H
+
+#include "convert/calibrate/second_moment.h"
+
+typedef struct mary_in_order mary_in_order;
+
+/* `model` holds the float graph that `layers` point into, neither may change meanwhile but for initializers that are
+ * added. wanted[layers->count] says which layers are to be measured; of layers that share a weight, the first. */
+mary_status mary_in_order_create(const mary_model *model, const mary_layers *layers, const bool *wanted,
+                                 const mary_calibration *calibration, int threads, mary_in_order **order);
+void mary_in_order_free(mary_in_order **order);
+/* Measures the next layers: those that no wanted layer lies before which was not replaced yet. moments[layers->count]
+ * is filled for them, in sums that are not finished, the caller's to free; the others are zeroed. *count of them; 0:
+ * all are done. */
+mary_status mary_in_order_measure(mary_in_order *order, mary_second_moment *moments, size_t *count);
+/* The layer's weight becomes matrix [rows, row_length] for what is measured next, and `shift` [rows] (NULL: nothing) is
+ * added to its bias. */
+mary_status mary_in_order_replace(mary_in_order *order, size_t layer, const float *matrix, const float *shift);
+
+#endif
