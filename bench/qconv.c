@@ -1,7 +1,7 @@
 /* Integer convolution layer by layer: GMAC/s with M-ary weights, and what part of the processor's limit, measured here
  * too, that is.
  *
- *   mary_bench_qconv [network substring] [threads] [bits] [residual]
+ *   mary_bench_qconv [layer substring, "resnet50" or "vgg16 3->64"] [threads] [bits] [residual]
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -208,7 +208,10 @@ int main(int argc, char **argv)
     totals sum = {0, 0};
     size_t count = sizeof layers / sizeof layers[0];
     for (size_t i = 0; i < count; i++) {
-        if (strstr(layers[i].network, network) != NULL)
+        char label[96];
+        snprintf(label, sizeof label, "%s %d->%d %d k%d s%d", layers[i].network, layers[i].groups * layers[i].depth,
+                 layers[i].groups * layers[i].filters, layers[i].size, layers[i].kernel, layers[i].stride);
+        if (strstr(label, network) != NULL)
             run_layer(&layers[i], parallel, bits, residual, limit, &sum);
         if (sum.macs > 0 && (i + 1 == count || strcmp(layers[i].network, layers[i + 1].network) != 0)) {
             printf("%-16s convolutions %.2f GMAC, %.2f ms, %.1f GMAC/s, %.0f %% of the limit\n\n", layers[i].network,

@@ -217,29 +217,50 @@ static void border_rows(const tiles *t, const place *at, const int64_t first[MAR
     }
 }
 
+/* The pointers of the next `count` pixels, [row, row + count) of the tile, which lie in one line of the output. */
+static void line_rows(const tiles *t, const place *at, int row, int64_t count)
+{
+    const mary_window *v = &t->p->window;
+    int64_t first[MARY_WINDOW_AXES];
+    bool inside = true;
+    for (int axis = 0; axis < MARY_WINDOW_AXES; axis++) {
+        first[axis] = at->position[axis] * v->stride[axis] - v->pad[axis];
+        if (axis < 2)
+            inside = inside && first[axis] >= 0 && first[axis] + t->extent[axis] <= v->input[axis];
+    }
+    const int64_t last = v->input[2] - t->extent[2], step = v->stride[2] * t->x_stride, runs = t->w->runs;
+    const uint8_t *line = inside ? at->image + (first[0] * v->input[1] + first[1]) * v->input[2] * t->x_stride : t->x;
+    const uint8_t *const end = t->x_end;
+    const int64_t needed = t->reach + t->run_bytes, stride = at->stride, *const offsets = t->offsets;
+    int64_t offset = first[2] * t->x_stride;
+    for (int i = row; i < row + count; i++, first[2] += v->stride[2], offset += step) {
+        if (inside && first[2] >= 0 && first[2] <= last && end - line - offset >= needed) {
+            const uint8_t **to = at->rows + i, *start = line + offset;
+            for (int64_t run = 0; run < runs; run++, to += stride)
+                *to = start + offsets[run];
+        } else {
+            border_rows(t, at, first, i);
+        }
+    }
+}
+
 /* The pointers of the next m pixels. */
 static void tile_rows(const tiles *t, place *at, int m)
 {
     const mary_window *v = &t->p->window;
-    for (int i = 0; i < m; i++) {
-        int64_t first[MARY_WINDOW_AXES];
-        bool inside = true;
-        for (int axis = 0; axis < MARY_WINDOW_AXES; axis++) {
-            first[axis] = at->position[axis] * v->stride[axis] - v->pad[axis];
-            inside = inside && first[axis] >= 0 && first[axis] + t->extent[axis] <= v->input[axis];
-        }
-        const uint8_t *start =
-            inside ? at->image + ((first[0] * v->input[1] + first[1]) * v->input[2] + first[2]) * t->x_stride : NULL;
-        if (inside && t->x_end - start >= t->reach + t->run_bytes) {
-            const uint8_t **to = at->rows + i;
-            for (int64_t run = 0; run < t->w->runs; run++, to += at->stride)
-                *to = start + t->offsets[run];
-        } else {
-            border_rows(t, at, first, i);
-        }
+    for (int row = 0; row < m;) {
+        int64_t left = v->output[2] - at->position[2], count = m - row < left ? m - row : left;
+        line_rows(t, at, row, count);
+        row += (int)count;
+        at->position[2] += count;
+        if (count < left)
+            continue;
         int axis = MARY_WINDOW_AXES - 1;
-        while (axis >= 0 && ++at->position[axis] == v->output[axis])
-            at->position[axis--] = 0;
+        while (axis >= 0 && at->position[axis] == v->output[axis]) {
+            at->position[axis] = 0;
+            if (--axis >= 0)
+                at->position[axis]++;
+        }
         if (axis < 0)
             at->image += v->input_pixels * t->x_stride;
     }

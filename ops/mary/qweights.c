@@ -18,6 +18,9 @@ const mary_qkernels *mary_qkernels_for(mary_cpu cpu)
     case MARY_CPU_AVX512: /* without VNNI wider registers gain little */
     case MARY_CPU_AVX2:
         return &mary_qkernels_avx2;
+#elif defined(__aarch64__)
+    case MARY_CPU_NEON:
+        return &mary_qkernels_neon;
 #endif
     default:
         return &mary_qkernels_scalar;
