@@ -239,19 +239,27 @@ static void line_rows(const tiles *t, const place *at, int row, int64_t count)
         if (axis < 2)
             inside = inside && first[axis] >= 0 && first[axis] + t->extent[axis] <= v->input[axis];
     }
-    const int64_t last = v->input[2] - t->extent[2], step = v->stride[2] * t->x_stride, runs = t->w->runs;
-    const uint8_t *line = inside ? at->image + (first[0] * v->input[1] + first[1]) * v->input[2] * t->x_stride : t->x;
-    const uint8_t *const end = t->x_end;
-    const int64_t needed = t->reach + t->run_bytes, stride = at->stride, *const offsets = t->offsets;
-    int64_t offset = first[2] * t->x_stride;
-    for (int i = row; i < row + count; i++, first[2] += v->stride[2], offset += step) {
-        if (inside && first[2] >= 0 && first[2] <= last && end - line - offset >= needed) {
-            const uint8_t **to = at->rows + i, *start = line + offset;
-            for (int64_t run = 0; run < runs; run++, to += stride)
-                *to = start + offsets[run];
-        } else {
-            border_rows(t, at, first, i);
-        }
+    /* Pixels [begin, end) of the line see nothing but the image, and nothing behind it. */
+    const int64_t step = v->stride[2], last = v->input[2] - t->extent[2] - first[2];
+    const uint8_t *line = t->x;
+    int64_t begin = first[2] < 0 ? (-first[2] + step - 1) / step : 0, end = last < 0 ? 0 : last / step + 1;
+    if (inside) {
+        line = at->image + ((first[0] * v->input[1] + first[1]) * v->input[2] + first[2]) * t->x_stride;
+        int64_t spare = t->x_end - line - t->reach - t->run_bytes;
+        int64_t safe = spare < 0 ? 0 : t->x_stride == 0 ? count : spare / (step * t->x_stride) + 1;
+        end = end < safe ? end : safe;
+    }
+    end = end < count ? end : count;
+    begin = !inside || begin > end ? end : begin;
+    end = inside ? end : begin;
+    for (int64_t run = 0; run < t->w->runs && begin < end; run++) {
+        const uint8_t **to = at->rows + run * at->stride + row, *from = line + t->offsets[run];
+        for (int64_t i = begin; i < end; i++)
+            to[i] = from + i * step * t->x_stride;
+    }
+    for (int64_t i = 0; i < count; i++, first[2] += step) {
+        if (i < begin || i >= end)
+            border_rows(t, at, first, row + (int)i);
     }
 }
 
