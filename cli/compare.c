@@ -253,6 +253,7 @@ void mary_validation_free(mary_validation *validation)
         mary_free(layer->node);
         mary_free(layer->op);
         mary_free(layer->output);
+        mary_free(layer->stored);
         mary_free(layer->spread);
         mary_free(layer->thresholds);
     }

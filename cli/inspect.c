@@ -96,7 +96,7 @@ static mary_status count_levels(const inspection *in, const Onnx__TensorProto *t
 {
     float *values;
     mary_shape shape;
-    MARY_TRY(mary_constant_floats(in->model, tensor, &values, &shape));
+    MARY_TRY(mary_cli_constant_numbers(in->model, tensor, &values, &shape));
     if (shape.rank == 2) {
         l->shared_levels = shape.dims[0] == 1;
         for (int64_t r = 0; r < shape.dims[0]; r++) {
@@ -110,9 +110,16 @@ static mary_status count_levels(const inspection *in, const Onnx__TensorProto *t
     return MARY_OK;
 }
 
+/* The tensor of codes, or the float weight. */
+static const char *weight_name(const Onnx__NodeProto *node)
+{
+    return node->input[mary_layer_kind_of_integer(node) != MARY_LAYER_NONE ? 3 : 1];
+}
+
 static mary_status look_at(const inspection *in, const Onnx__NodeProto *node, layer *l, bool *found)
 {
-    const Onnx__TensorProto *weight = initializer(in, node, 1);
+    bool integer = mary_layer_kind_of_integer(node) != MARY_LAYER_NONE;
+    const Onnx__TensorProto *weight = initializer(in, node, integer ? 3 : 1);
     *l = (layer){.node = node};
     *found = false;
     if (weight == NULL)
@@ -120,8 +127,8 @@ static mary_status look_at(const inspection *in, const Onnx__NodeProto *node, la
     if (mary_layer_kind_of(node) != MARY_LAYER_NONE) {
         MARY_TRY(mary_tensor_describe(weight, &l->type, &l->shape));
         l->bytes = tensor_bytes(weight);
-    } else if (mary_layer_kind_of_mary(node) != MARY_LAYER_NONE) {
-        const Onnx__TensorProto *levels = initializer(in, node, 2);
+    } else if (integer || mary_layer_kind_of_mary(node) != MARY_LAYER_NONE) {
+        const Onnx__TensorProto *levels = initializer(in, node, integer ? 4 : 2);
         const int64_t *dims;
         size_t rank;
         int64_t bits;
@@ -136,6 +143,8 @@ static mary_status look_at(const inspection *in, const Onnx__NodeProto *node, la
         l->type = (mary_type)levels->data_type;
         l->bits = (int)bits;
         l->bytes = tensor_bytes(weight) + tensor_bytes(levels);
+        if (integer && initializer(in, node, 5) != NULL)
+            l->bytes += tensor_bytes(initializer(in, node, 5));
         MARY_TRY(count_levels(in, levels, l));
     } else {
         return MARY_OK;
@@ -157,7 +166,7 @@ static mary_status inspect_layers(inspection *in)
         if (!found)
             continue;
         for (size_t k = 0; k < in->count && !l.repeated; k++)
-            l.repeated = strcmp(in->layers[k].node->input[1], l.node->input[1]) == 0;
+            l.repeated = strcmp(weight_name(in->layers[k].node), weight_name(l.node)) == 0;
         if (!l.repeated) {
             in->weights += (uint64_t)l.weights;
             in->weight_bytes += (uint64_t)l.bytes;

@@ -44,6 +44,17 @@ static bool is_mary(const Onnx__NodeProto *node)
     return node->domain != NULL && strcmp(node->domain, MARY_DOMAIN_NAME) == 0;
 }
 
+/* MaryQLinear*: x, its scale and zero point come before the codes. */
+static bool is_integer(const Onnx__NodeProto *node)
+{
+    return is_mary(node) && strncmp(node->op_type, "MaryQLinear", 11) == 0;
+}
+
+static size_t weight_input(const Onnx__NodeProto *node)
+{
+    return is_integer(node) ? 3 : 1;
+}
+
 /* The constant that feeds input `i`: an initializer or a Constant node; NULL: neither. */
 static const Onnx__TensorProto *constant_input(const layer_side *side, const Onnx__NodeProto *node, size_t i)
 {
@@ -145,9 +156,11 @@ static mary_status read_float_layer(const layer_side *side, mary_compared_layer 
             mary_free(weights);
             return status;
         }
+        bool clips =
+            layer->stored != NULL && (is_type(node, "Relu") || is_type(node, "Clip")); /* saturation does that */
         if (is_type(node, "BatchNormalization") && norm == NULL)
             norm = node;
-        else if (!is_type(node, "Identity") && !is_type(node, "Dropout"))
+        else if (!is_type(node, "Identity") && !is_type(node, "Dropout") && !clips)
             return MARY_OK;
         if (node->n_input == 0)
             return MARY_OK;
@@ -193,15 +206,44 @@ static bool counted_before(const Onnx__GraphProto *graph, size_t node, const cha
 {
     for (size_t i = 0; i < node; i++) {
         const Onnx__NodeProto *other = graph->node[i];
-        if ((is_mary(other) || is_weighted(other)) && other->n_input > 1 && strcmp(other->input[1], codes) == 0)
+        size_t input = weight_input(other);
+        if ((is_mary(other) || is_weighted(other)) && other->n_input > input && strcmp(other->input[input], codes) == 0)
             return true;
     }
     return false;
 }
 
+/* int8 levels [rows or 1, size] times the scales of the rows; *rows is then that of the scales. */
+static mary_status scale_levels(const layer_side *side, const Onnx__NodeProto *node, float **levels, int64_t *rows,
+                                int64_t size)
+{
+    const Onnx__TensorProto *scales = constant_input(side, node, 5);
+    float *factors, *scaled;
+    mary_shape shape;
+    if (scales == NULL)
+        return MARY_OK;
+    MARY_TRY(mary_constant_floats(side->model, scales, &factors, &shape));
+    int64_t count = mary_shape_count(&shape);
+    scaled = mary_calloc((size_t)count, (size_t)size * sizeof *scaled);
+    if (scaled == NULL || count < 1 || (*rows != 1 && *rows != count)) {
+        mary_free(factors);
+        mary_free(scaled);
+        return mary_fail(MARY_ERROR_INVALID, "node '%s': scales and levels do not fit", mary_node_label(node));
+    }
+    for (int64_t i = 0; i < count * size; i++)
+        scaled[i] = factors[i / size] * (*levels)[*rows == 1 ? i % size : i];
+    mary_free(factors);
+    mary_free(*levels);
+    *levels = scaled;
+    *rows = count;
+    return MARY_OK;
+}
+
 static mary_status read_mary_layer(const layer_side *side, const Onnx__NodeProto *node, mary_compared_layer *layer)
 {
-    const Onnx__TensorProto *codes = constant_input(side, node, 1), *levels = constant_input(side, node, 2);
+    size_t input = weight_input(node);
+    const Onnx__TensorProto *codes = constant_input(side, node, input);
+    const Onnx__TensorProto *levels = constant_input(side, node, input + 1);
     int64_t bits = 0, row_length = 0;
     if (codes == NULL || levels == NULL)
         return MARY_OK;
@@ -210,8 +252,9 @@ static mary_status read_mary_layer(const layer_side *side, const Onnx__NodeProto
     mary_shape code_shape, level_shape;
     mary_type type;
     MARY_TRY(mary_tensor_describe(codes, &type, &code_shape));
+    MARY_TRY(mary_tensor_describe(levels, &type, &level_shape));
     float *values = NULL;
-    MARY_TRY(mary_constant_floats(side->model, levels, &values, &level_shape));
+    MARY_TRY(mary_cli_constant_numbers(side->model, levels, &values, &level_shape));
     mary_status status = MARY_OK;
     uint64_t weights = 0;
     if (code_shape.rank != 2 || level_shape.rank != 2 || level_shape.dims[0] < 1 || level_shape.dims[1] < 1 ||
@@ -227,17 +270,45 @@ static mary_status read_mary_layer(const layer_side *side, const Onnx__NodeProto
         layer->weights = weights;
         layer->bytes_before = weights * sizeof(float);
         layer->bytes_after =
-            (uint64_t)mary_shape_count(&code_shape) + (uint64_t)mary_shape_count(&level_shape) * sizeof(float);
-        status = read_levels(layer, values, level_shape.dims[0], level_shape.dims[1]);
+            (uint64_t)mary_shape_count(&code_shape) + (uint64_t)mary_shape_count(&level_shape) * mary_type_size(type);
+        if (is_integer(node)) {
+            layer->bytes_after += (uint64_t)code_shape.dims[0] * sizeof(float);
+            status = scale_levels(side, node, &values, &level_shape.dims[0], level_shape.dims[1]);
+        }
+        if (status == MARY_OK)
+            status = read_levels(layer, values, level_shape.dims[0], level_shape.dims[1]);
     }
     mary_free(values);
     return status;
 }
 
+/* The float value that a u8 one stands for has its name without "_quantized" (convert/integer/emit.c), and stays under
+ * it in the float model. */
+static mary_status read_stored_output(const layer_side *side, const Onnx__NodeProto *node, mary_compared_layer *layer)
+{
+    const Onnx__TensorProto *scale = constant_input(side, node, 7), *zero_point = constant_input(side, node, 8);
+    char *suffix = strstr(layer->output, "_quantized");
+    float *value;
+    mary_shape shape;
+    mary_constant zero;
+    if (scale == NULL || zero_point == NULL || suffix == NULL)
+        return MARY_OK;
+    MARY_TRY(mary_constant_floats(side->model, scale, &value, &shape));
+    layer->scale = mary_shape_count(&shape) > 0 ? value[0] : 1;
+    mary_free(value);
+    MARY_TRY(mary_constant_decode(side->model, zero_point, &zero));
+    if (mary_shape_count(&zero.tensor.shape) > 0)
+        layer->zero_point = (int)mary_tensor_int(&zero.tensor, 0);
+    mary_constant_free(&zero);
+    layer->stored = mary_strdup(layer->output);
+    *suffix = '\0';
+    return layer->stored != NULL ? MARY_OK : mary_fail_memory(1);
+}
+
 static mary_status add_layer(const layer_side *side, size_t position, mary_validation *validation)
 {
     const Onnx__NodeProto *node = side->graph->node[position];
-    const Onnx__TensorProto *weight = constant_input(side, node, 1);
+    const Onnx__TensorProto *weight = constant_input(side, node, weight_input(node));
     if (weight == NULL || node->n_output == 0)
         return MARY_OK;
     if (!mary_reserve((void **)&validation->layers, &validation->layer_capacity, validation->layer_count + 1,
@@ -249,6 +320,8 @@ static mary_status add_layer(const layer_side *side, size_t position, mary_valid
                                    .output = mary_strdup(node->output[0])};
     if (layer->node == NULL || layer->op == NULL || layer->output == NULL)
         return mary_fail_memory(256);
+    if (is_integer(node))
+        MARY_TRY(read_stored_output(side, node, layer));
     if (is_mary(node)) {
         MARY_TRY(read_mary_layer(side, node, layer));
     } else {
@@ -258,7 +331,7 @@ static mary_status add_layer(const layer_side *side, size_t position, mary_valid
         layer->weights = (uint64_t)mary_shape_count(&shape);
         layer->bytes_before = layer->bytes_after = layer->weights * mary_type_size(type);
     }
-    layer->shared = counted_before(side->graph, position, node->input[1]);
+    layer->shared = counted_before(side->graph, position, node->input[weight_input(node)]);
     return MARY_OK;
 }
 
@@ -296,6 +369,20 @@ typedef struct observation {
     bool second;
 } observation;
 
+/* What the bytes of `value` stand for, as floats that the caller frees. */
+static mary_status expand(const mary_compared_layer *layer, const mary_array *value, mary_array *floats)
+{
+    *floats = *value;
+    floats->type = MARY_FLOAT;
+    floats->bytes = value->bytes * sizeof(float);
+    floats->data = mary_alloc(floats->bytes);
+    if (floats->data == NULL)
+        return mary_fail_memory(floats->bytes);
+    for (size_t i = 0; i < value->bytes; i++)
+        ((float *)floats->data)[i] = layer->scale * (float)(((const uint8_t *)value->data)[i] - layer->zero_point);
+    return MARY_OK;
+}
+
 static mary_status observe(void *context, const char *node, const mary_array *value)
 {
     observation *seen = context;
@@ -303,7 +390,8 @@ static mary_status observe(void *context, const char *node, const mary_array *va
     for (size_t i = 0; i < seen->validation->layer_count; i++) {
         mary_compared_layer *layer = &seen->validation->layers[i];
         mary_array *kept = &seen->kept[i];
-        if (strcmp(layer->output, value->name) != 0)
+        bool stored = seen->second && layer->stored != NULL;
+        if (strcmp(stored ? layer->stored : layer->output, value->name) != 0)
             continue;
         if (!seen->second) {
             mary_free(kept->data);
@@ -318,15 +406,20 @@ static mary_status observe(void *context, const char *node, const mary_array *va
             return MARY_OK;
         kept->name = layer->output;
         mary_array a = *kept, b = *value;
+        if (stored && value->type == MARY_UINT8)
+            MARY_TRY(expand(layer, value, &b));
+        void *expanded = b.data != value->data ? b.data : NULL;
         if (a.rank > 0 && b.rank > 0 && a.dims[0] == seen->rows && b.dims[0] == seen->rows)
             a.dims[0] = b.dims[0] = seen->size; /* rows that only fill a fixed batch do not count */
         layer->measured = true;
-        return mary_similarity_add(&layer->similarity, &a, &b);
+        mary_status status = mary_similarity_add(&layer->similarity, &a, &b);
+        mary_free(expanded);
+        return status;
     }
     return MARY_OK;
 }
 
-static mary_status observe_all(const mary_compare_options *options, mary_cli_model *models, const char *const *names,
+static mary_status observe_all(const mary_compare_options *options, mary_cli_model *models, const char **names[2],
                                observation *seen, int64_t samples)
 {
     mary_data *data = NULL;
@@ -347,8 +440,8 @@ static mary_status observe_all(const mary_compare_options *options, mary_cli_mod
         seen->size = batch.size;
         for (int m = 0; m < 2 && status == MARY_OK; m++) {
             seen->second = m == 1;
-            status =
-                mary_session_observe(models[m].session, batch.inputs, batch.input_count, names, count, observe, seen);
+            status = mary_session_observe(models[m].session, batch.inputs, batch.input_count, names[m], count, observe,
+                                          seen);
         }
         seen->validation->layer_samples += (uint64_t)batch.size;
         mary_progress_update(&progress, seen->validation->layer_samples);
@@ -368,15 +461,19 @@ mary_status mary_compared_layers_measure(const mary_compare_options *options, in
     mary_session_options unfused = options->session;
     unfused.no_fusion = true;
     mary_cli_model models[2] = {0};
-    const char **names = mary_calloc(count, sizeof *names);
+    const char **names[2] = {mary_calloc(count, sizeof **names), mary_calloc(count, sizeof **names)};
     observation seen = {.validation = validation, .kept = mary_calloc(count, sizeof *seen.kept)};
     mary_status status = MARY_OK;
-    if (names == NULL || seen.kept == NULL) {
+    if (names[0] == NULL || names[1] == NULL || seen.kept == NULL) {
         status = mary_fail_memory(count * sizeof *seen.kept);
         goto done;
     }
     for (size_t i = 0; i < count; i++)
-        names[i] = validation->layers[i].output;
+        names[0][i] = names[1][i] = validation->layers[i].output;
+    for (size_t i = 0; i < count; i++) {
+        if (validation->layers[i].stored != NULL)
+            names[1][i] = validation->layers[i].stored;
+    }
     for (int m = 0; m < 2; m++)
         MARY_TRY_GOTO(mary_cli_model_open(&models[m], options->paths[m], &unfused), done);
     status = observe_all(options, models, names, &seen, samples);
@@ -384,7 +481,8 @@ done:
     for (size_t i = 0; i < count && seen.kept != NULL; i++)
         mary_free(seen.kept[i].data);
     mary_free(seen.kept);
-    mary_free(names);
+    mary_free(names[0]);
+    mary_free(names[1]);
     mary_cli_model_close(&models[0]);
     mary_cli_model_close(&models[1]);
     return status;

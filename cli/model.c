@@ -16,6 +16,25 @@ static const char *external_location(const Onnx__TensorProto *tensor)
     return NULL;
 }
 
+mary_status mary_cli_constant_numbers(const mary_model *model, const Onnx__TensorProto *message, float **values,
+                                      mary_shape *shape)
+{
+    mary_constant constant;
+    mary_type type;
+    *values = NULL;
+    MARY_TRY(mary_tensor_describe(message, &type, shape));
+    if (mary_type_size(type) == 0)
+        return mary_fail(MARY_ERROR_INVALID, "tensor '%s' of type %s is not numeric", message->name,
+                         mary_type_name(type));
+    MARY_TRY(mary_constant_decode(model, message, &constant));
+    int64_t count = mary_shape_count(shape);
+    *values = mary_alloc((size_t)count * sizeof **values);
+    for (int64_t i = 0; *values != NULL && i < count; i++)
+        (*values)[i] = (float)mary_tensor_double(&constant.tensor, i);
+    mary_constant_free(&constant);
+    return *values != NULL ? MARY_OK : mary_fail_memory((size_t)count * sizeof **values);
+}
+
 /* Was this location already met among the first `count` initializers? Files are few and neighbours usually share one.
  */
 static bool met_before(const Onnx__GraphProto *graph, size_t count, const char *location)

@@ -17,6 +17,9 @@ typedef struct mary_level_spread {
 /* One layer that has weights. Layers of the two models are matched by the value that they compute. */
 typedef struct mary_compared_layer {
     char *node, *op, *output;
+    char *stored; /* the u8 value that stands for `output` in the second model; NULL: it is `output` itself, in float */
+    float scale;  /* of `stored` */
+    int zero_point;
     bool mary;   /* coded in the second model (or the only one) */
     bool shared; /* its weights are those of an earlier layer: their bytes are counted there */
     int levels;  /* M: the most distinct levels that a row has; 0 when not coded */

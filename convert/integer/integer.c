@@ -111,7 +111,8 @@ static mary_status measure(const chooser *c, const mary_range_method *method, bo
     mary_scales_choose(&c->integer->plan, c->scales, method);
     MARY_TRY_GOTO(mary_integer_emit(copy, &c->integer->plan, c->scales, c->layers, c->integer->layers, corrected),
                   done);
-    MARY_TRY_GOTO(mary_integers_declare(c->integer, c->layers, copy, false), done);
+    if (mary_model_opset(copy, MARY_DOMAIN) == 0) /* weight-only layers need it, too */
+        MARY_TRY_GOTO(mary_model_set_opset(copy, MARY_DOMAIN, 1), done);
     status = mary_statistics_compare(&c->integer->statistics, copy, c->settings, error);
 done:
     mary_model_free(&copy);

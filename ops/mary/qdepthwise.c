@@ -38,18 +38,32 @@ const mary_qdepthwise_kernels *mary_qdepthwise_kernels_for(mary_cpu cpu)
 
 /* ---- packing ---- */
 
-void mary_qdepthwise_pack(int block, const int8_t *weights, int64_t channels, int64_t stride, int64_t rows,
-                          int64_t width, int8_t *packed)
+/* The line and column of byte t of the packed operand at `position`; false: there is none, and the weight is 0. */
+static bool place_of(int64_t rows, int64_t width, int64_t position, int64_t t, int64_t *row, int64_t *column)
 {
     int64_t groups = mary_qdepthwise_groups(rows);
-    for (int64_t row = 0; row < groups * LINES; row++) {
-        for (int64_t column = 0; column < width; column++) {
-            int8_t *to = packed + (column * groups + row / LINES) * LINES * block + row % LINES;
-            for (int channel = 0; channel < block; channel++) {
-                int v = channel % 16 / 4, lane = channel / 16, dword = channel % 4;
-                to[v * block + 16 * lane + 4 * dword] =
-                    row < rows && channel < channels ? weights[(row * width + column) * stride + channel] : 0;
-            }
+    if (mary_qdepthwise_is_five(rows, width)) {
+        *row = position < width ? t : LINES;
+        *column = position < width ? position : LINES * (position - width) + t;
+    } else {
+        *row = LINES * (position % groups) + t;
+        *column = position / groups;
+    }
+    return *row < rows && *column < width;
+}
+
+void mary_qdepthwise_pack(int block, int fold, const int8_t *weights, int64_t channels, int64_t stride, int64_t rows,
+                          int64_t width, int8_t *packed)
+{
+    int64_t positions = width * mary_qdepthwise_groups(rows);
+    for (int64_t i = 0; i < positions * LINES; i++) {
+        int64_t row, column;
+        const bool there = place_of(rows, width, i / LINES, i % LINES, &row, &column);
+        int8_t *to = packed + i / LINES * LINES * block + i % LINES;
+        for (int k = 0; k < block; k++) {
+            int v = k % 16 / 4, lane = k / 16, dword = k % 4, channel = k % (block / fold);
+            to[v * block + 16 * lane + 4 * dword] =
+                there && channel < channels ? weights[(row * width + column) * stride + channel] : 0;
         }
     }
 }
@@ -65,9 +79,13 @@ static mary_status pack(mary_qdepthwise *d)
     d->packed = mary_alloc_aligned(bytes);
     if (d->packed == NULL)
         return mary_fail_memory(bytes);
-    for (int64_t i = 0; i < (int64_t)blocks; i++)
-        mary_qdepthwise_pack(block, d->weights + i * block, d->channels - i * block, d->channels, d->rows, d->width,
+    for (int64_t i = 0; i < (int64_t)blocks; i++) {
+        int64_t left = d->channels - i * block;
+        /* Weights of few channels are repeated, whether rows will be folded or not. */
+        int fold = left <= block / 4 ? 4 : left <= block / 2 ? 2 : 1;
+        mary_qdepthwise_pack(block, fold, d->weights + i * block, left, d->channels, d->rows, d->width,
                              d->packed + (size_t)i * d->block_bytes);
+    }
     return MARY_OK;
 }
 
@@ -161,6 +179,8 @@ static void plain_row(const mary_qproduct *p, int64_t row)
 typedef struct rows {
     const mary_qproduct *p;
     int64_t pixels; /* of an output row at once; 0: plain loops */
+    int64_t count;  /* output rows of the batch */
+    int fold;       /* rows of a job: the last channels of so many are done together */
     size_t columns_bytes, lines_bytes;
     char *scratch; /* of each thread: columns, pointers to lines */
 } rows;
@@ -174,20 +194,24 @@ static mary_status plan(const mary_qproduct *p, rows *r)
 {
     const mary_qdepthwise *d = p->depthwise;
     const mary_window *v = &p->window;
-    *r = (rows){.p = p};
+    *r = (rows){.p = p, .count = p->batch * v->output[0] * v->output[1], .fold = 1};
     if (d->kernels == NULL || p->epilogue->has_residual || v->output[2] == 0)
         return MARY_OK;
-    size_t column = (size_t)mary_qdepthwise_groups(d->rows) * (size_t)(LINES * d->kernels->block), span;
+    const int block = d->kernels->block, last = (int)((d->channels - 1) % block) + 1;
+    r->fold = d->kernels->fold(last, d->rows, d->width, v->stride[2], v->dilation[2]);
+    size_t column = (size_t)mary_qdepthwise_groups(d->rows) * (size_t)(LINES * block), span;
     int64_t extent = (d->width - 1) * v->dilation[2] + 1, most = COLUMN_BYTES / (int64_t)column;
     r->pixels = most > extent ? (most - extent) / v->stride[2] + 1 : 1;
     r->pixels = r->pixels < 8 ? 8 : r->pixels; /* else columns are interleaved again for every few pixels */
     r->pixels = r->pixels < v->output[2] ? r->pixels : v->output[2];
     if (!mary_size_mul((size_t)(r->pixels - 1), (size_t)v->stride[2], &span) ||
         !mary_size_mul(span + (size_t)extent, column, &r->columns_bytes) ||
-        !mary_size_mul((size_t)d->rows, sizeof(uint8_t *), &r->lines_bytes) || r->columns_bytes > PTRDIFF_MAX / 8)
+        !mary_size_mul((size_t)d->rows, MARY_QDEPTHWISE_FOLD * sizeof(uint8_t *), &r->lines_bytes) ||
+        r->columns_bytes > PTRDIFF_MAX / 8)
         return mary_fail_memory(SIZE_MAX);
     if (r->columns_bytes > (size_t)COLUMN_BYTES * 64) { /* a dilation or stride that large */
         r->pixels = 0;
+        r->fold = 1;
         r->columns_bytes = 0;
     }
     r->columns_bytes = align_up(r->columns_bytes);
@@ -206,7 +230,7 @@ mary_status mary_qdepthwise_scratch(const mary_qproduct *product, size_t *bytes)
 }
 
 /* Pointers to the input lines that the window of output row `row` covers. */
-static void find_lines(const mary_qproduct *p, int64_t row, const uint8_t **lines)
+static void find_lines(const mary_qproduct *p, int64_t row, int64_t channel, const uint8_t **lines)
 {
     const mary_window *v = &p->window;
     int64_t image = row / v->output[1] / v->output[0];
@@ -216,8 +240,8 @@ static void find_lines(const mary_qproduct *p, int64_t row, const uint8_t **line
         for (int64_t kh = 0; kh < v->kernel[1]; kh++) {
             int64_t h = oh * v->stride[1] - v->pad[1] + kh * v->dilation[1];
             bool inside = d >= 0 && d < v->input[0] && h >= 0 && h < v->input[1];
-            *lines++ =
-                inside ? p->x + (image * v->input_pixels + (d * v->input[1] + h) * v->input[2]) * p->x_stride : NULL;
+            int64_t line = image * v->input_pixels + (d * v->input[1] + h) * v->input[2];
+            *lines++ = inside ? p->x + line * p->x_stride + channel : NULL;
         }
     }
 }
@@ -234,15 +258,43 @@ static void apply_table(const mary_qproduct *p, int64_t pixel, int64_t pixels)
         look_up(p->epilogue->table, y, y, p->groups);
 }
 
-static void kernel_row(const rows *r, int64_t row, const uint8_t **lines, uint8_t *columns)
+/* Channels [channel, channel + call->channels) of rows [row, row + some), some <= call->fold; the rows that are missing
+ * are computed and thrown away. */
+static void kernel_block(const rows *r, mary_qdepthwise_call *call, int64_t row, int64_t some, int64_t channel,
+                         const uint8_t **lines)
+{
+    const mary_qproduct *p = r->p;
+    const mary_qdepthwise *d = p->depthwise;
+    const mary_window *v = &p->window;
+    uint8_t nowhere[64];
+    call->lines = lines;
+    call->weights = d->packed + (size_t)(channel / d->kernels->block) * d->block_bytes;
+    call->channel = channel;
+    for (int f = 0; f < call->fold; f++) {
+        if (f < some)
+            find_lines(p, row + f, channel, lines + f * d->rows);
+        for (int64_t i = 0; f >= some && i < d->rows; i++)
+            lines[f * d->rows + i] = NULL;
+    }
+    for (int64_t pixel = 0; pixel < v->output[2]; pixel += r->pixels) {
+        call->pixels = v->output[2] - pixel < r->pixels ? v->output[2] - pixel : r->pixels;
+        call->first = pixel * v->stride[2] - v->pad[2];
+        for (int f = 0; f < call->fold; f++) {
+            call->y[f] = f < some ? p->y + ((row + f) * v->output[2] + pixel) * p->y_stride + channel : nowhere;
+            call->y_stride[f] = f < some ? p->y_stride : 0;
+        }
+        d->kernels->run(call);
+    }
+}
+
+/* Rows [row, row + some), some <= fold. */
+static void kernel_rows(const rows *r, int64_t row, int64_t some, const uint8_t **lines, uint8_t *columns)
 {
     const mary_qproduct *p = r->p;
     const mary_qdepthwise *d = p->depthwise;
     const mary_window *v = &p->window;
     const int block = d->kernels->block;
-    find_lines(p, row, lines);
-    mary_qdepthwise_call call = {.lines = lines,
-                                 .rows = (int)d->rows,
+    mary_qdepthwise_call call = {.rows = (int)d->rows,
                                  .taps = d->width,
                                  .stride = v->stride[2],
                                  .dilation = v->dilation[2],
@@ -250,34 +302,35 @@ static void kernel_row(const rows *r, int64_t row, const uint8_t **lines, uint8_
                                  .x_stride = p->x_stride,
                                  .x_zero = p->x_zero,
                                  .epilogue = p->epilogue,
-                                 .y_stride = p->y_stride,
                                  .columns = columns};
-    for (int64_t channel = 0; channel < p->groups; channel += block) {
-        call.weights = d->packed + (size_t)(channel / block) * d->block_bytes;
-        call.channel = channel;
-        call.channels = p->groups - channel < block ? (int)(p->groups - channel) : block;
-        for (int64_t pixel = 0; pixel < v->output[2]; pixel += r->pixels) {
-            call.pixels = v->output[2] - pixel < r->pixels ? v->output[2] - pixel : r->pixels;
-            call.first = pixel * v->stride[2] - v->pad[2];
-            call.y = p->y + (row * v->output[2] + pixel) * p->y_stride + channel;
-            d->kernels->run(&call);
+    const int64_t folded = r->fold > 1 ? (p->groups - 1) / block * block : p->groups; /* channels from here on are */
+    for (int64_t i = 0; i < some; i++) {
+        for (int64_t channel = 0; channel < folded; channel += block) {
+            call.fold = 1;
+            call.channels = p->groups - channel < block ? (int)(p->groups - channel) : block;
+            kernel_block(r, &call, row + i, 1, channel, lines);
         }
-        for (int64_t i = 0; i < d->rows; i++)
-            lines[i] = lines[i] != NULL ? lines[i] + call.channels : NULL;
+    }
+    if (folded < p->groups) {
+        call.fold = r->fold;
+        call.channels = (int)(p->groups - folded);
+        kernel_block(r, &call, row, some, folded, lines);
     }
     if (p->epilogue->table != NULL)
-        apply_table(p, row * v->output[2], v->output[2]);
+        apply_table(p, row * v->output[2], some * v->output[2]);
 }
 
+/* Jobs are groups of `fold` rows. */
 static void task(void *context, int64_t begin, int64_t end, int thread)
 {
     const rows *r = context;
     char *scratch = r->scratch + (size_t)thread * (r->columns_bytes + r->lines_bytes);
-    for (int64_t row = begin; row < end; row++) {
+    for (int64_t job = begin; job < end; job++) {
+        int64_t row = job * r->fold, some = r->count - row < r->fold ? r->count - row : r->fold;
         if (r->pixels == 0)
             plain_row(r->p, row);
         else
-            kernel_row(r, row, (const uint8_t **)(void *)(scratch + r->columns_bytes), (uint8_t *)scratch);
+            kernel_rows(r, row, some, (const uint8_t **)(void *)(scratch + r->columns_bytes), (uint8_t *)scratch);
     }
 }
 
@@ -288,7 +341,6 @@ void mary_qdepthwise_run(const mary_qproduct *product, void *scratch)
     if (plan(product, &r) != MARY_OK) /* then mary_qdepthwise_scratch failed, too */
         return;
     r.scratch = scratch;
-    int64_t macs = product->groups * v->taps * v->output[2];
-    mary_parallel_for(product->parallel, product->batch * v->output[0] * v->output[1], 1 + GRAIN_MACS / (macs + 1),
-                      task, &r);
+    int64_t macs = product->groups * v->taps * v->output[2] * r.fold;
+    mary_parallel_for(product->parallel, (r.count + r.fold - 1) / r.fold, 1 + GRAIN_MACS / (macs + 1), task, &r);
 }

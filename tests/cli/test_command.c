@@ -244,6 +244,54 @@ START_TEST(bench_reports_one_model_and_two)
 }
 END_TEST
 
+/* x [N,3] -> Gemm -> Relu -> Gemm -> y [N,3] */
+static void write_layers(const char *name)
+{
+    static const float w[] = {0.5f, -1, 0.25f, 1, 0.75f, -0.5f, 0.1f, 0.2f, 0.9f};
+    mary_model *model = build_model(13);
+    Onnx__GraphProto *graph = model->proto->graph;
+    build_input(graph, "x", MARY_FLOAT, SHAPE(-1, 3));
+    build_floats(graph, "w", SHAPE(3, 3), w);
+    build_floats(graph, "v", SHAPE(3, 3), w);
+    build_node(graph, "Gemm", "x,w", "h");
+    build_node(graph, "Relu", "h", "r");
+    build_node(graph, "Gemm", "r,v", "y");
+    build_output(graph, "y", MARY_FLOAT, SHAPE(-1, 3));
+    size_t size;
+    uint8_t *bytes = build_bytes(model, &size);
+    write_file(name, bytes, size);
+    mary_free(bytes);
+    mary_model_free(&model);
+}
+
+START_TEST(integer_activations_need_data_and_are_reported)
+{
+    prepare();
+    write_layers("layers.onnx");
+    expect_failure("convert layers.onnx out.onnx --activations 8", 2, "--calibration-data");
+    expect_failure("convert layers.onnx out.onnx --activations 4", 2, "8 or float");
+    expect_failure("convert layers.onnx out.onnx --activations 8 --calibration-data d.npz --calibration-method best", 2,
+                   "'best' is unknown");
+    expect_failure("convert layers.onnx out.onnx --activations 8 --calibration-data nothing.npz", 3, "nothing.npz");
+    expect_status(
+        "convert layers.onnx out.onnx --levels 256 --activations 8 --calibration-data d.npz:x_test --report r.json", 0);
+    ck_assert_ptr_nonnull(strstr(out, "activations  3 tensors of 8 bits"));
+    slurp(path_of("r.json"), out, sizeof out);
+    ck_assert_ptr_nonnull(strstr(out, "\"zero_point\""));
+    ck_assert_ptr_nonnull(strstr(out, "\"float_nodes\": []"));
+    expect_status("inspect out.onnx", 0);
+    ck_assert_ptr_nonnull(strstr(out, "MaryQLinearGemm"));
+    expect_status("validate layers.onnx out.onnx --data d.npz --report v.json", 0);
+    slurp(path_of("v.json"), out, sizeof out);
+    ck_assert_ptr_nonnull(strstr(out, "\"MaryQLinearGemm\""));
+    ck_assert_ptr_nonnull(strstr(out, "\"cosine\"")); /* of the layers' outputs, too */
+    expect_status("dequantize out.onnx plain.onnx", 0);
+    expect_status("inspect plain.onnx", 0);
+    ck_assert_ptr_null(strstr(out, "MaryQLinearGemm"));
+    remove_folder();
+}
+END_TEST
+
 START_TEST(no_stray_files_are_left)
 {
     prepare();
@@ -264,4 +312,4 @@ MARY_TEST_MAIN("cli/command", help_and_version_succeed_on_stdout, wrong_usage_is
                unreadable_input_is_status_3_and_names_the_file, unsupported_models_are_status_4,
                a_missed_budget_is_status_5_and_the_report_is_still_written, outputs_that_cannot_be_written_are_status_6,
                accuracy_and_agreement_are_those_of_the_data, run_writes_what_numpy_and_onnx_read,
-               bench_reports_one_model_and_two, no_stray_files_are_left)
+               bench_reports_one_model_and_two, integer_activations_need_data_and_are_reported, no_stray_files_are_left)

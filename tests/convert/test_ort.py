@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Stock ONNX Runtime runs what `mary convert` writes: the checker accepts it, the outputs agree with `mary run` and with the
-dequantised model, and after loading nothing of the decoding is left.
+dequantised model, and after loading nothing of the decoding is left. With integer activations every body becomes one of ONNX Runtime's own
+integer operators.
 
     tests/convert/test_ort.py MARY [--models FOLDER ...]
 
@@ -65,13 +66,13 @@ def generated(folder):
     return paths
 
 
-def session(path, optimised=None):
+def session(path, optimised=None, level=ort.GraphOptimizationLevel.ORT_ENABLE_BASIC):
     options = ort.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = 1
     if optimised is not None:
         options.optimized_model_filepath = optimised
-        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
+        options.graph_optimization_level = level
     return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
@@ -146,6 +147,90 @@ def check_one(mary, path, levels, folder):
     return before / after
 
 
+FUSED = {"MaryQLinearConv": "QLinearConv", "MaryQLinearGemm": "QGemm", "MaryQLinearMatMul": "QLinearMatMul"}
+
+
+def network(folder):
+    """What convolutional networks are made of: residual sums, pools, Concat, a gate, a table, global pooling."""
+    rng = np.random.default_rng(3)
+
+    def conv(x, y, inputs, outputs, kernel, **attributes):
+        weights.extend([numpy_helper.from_array((rng.normal(size=(outputs, inputs // attributes.get("group", 1), kernel, kernel)) * 1.4
+                                                 / np.sqrt(inputs / attributes.get("group", 1) * kernel * kernel)).astype(np.float32), y + "w"),
+                        numpy_helper.from_array(rng.normal(size=outputs).astype(np.float32) * np.float32(0.1), y + "b")])
+        nodes.append(helper.make_node("Conv", [x, y + "w", y + "b"], [y], pads=[kernel // 2] * 4, **attributes))
+
+    nodes, weights = [], []
+    conv("x", "c1", 3, 16, 3)
+    nodes.append(helper.make_node("Relu", ["c1"], ["r1"]))
+    nodes.append(helper.make_node("MaxPool", ["r1"], ["p1"], kernel_shape=[2, 2], strides=[2, 2]))
+    conv("p1", "c2", 16, 16, 3)
+    nodes.append(helper.make_node("Add", ["c2", "p1"], ["a1"]))
+    nodes.append(helper.make_node("Relu", ["a1"], ["r2"]))
+    conv("r2", "c3", 16, 16, 3, group=16, strides=[2, 2])
+    nodes.append(helper.make_node("Relu", ["c3"], ["r3"]))
+    conv("r3", "c4", 16, 8, 1)
+    conv("r3", "c5", 16, 8, 3)
+    nodes.append(helper.make_node("Concat", ["c4", "c5"], ["cat"], axis=1))
+    nodes.append(helper.make_node("AveragePool", ["cat"], ["p2"], kernel_shape=[2, 2], strides=[2, 2]))
+    conv("p2", "c6", 16, 24, 1)
+    nodes.append(helper.make_node("Sigmoid", ["c6"], ["s6"]))
+    nodes.append(helper.make_node("Mul", ["c6", "s6"], ["m6"]))
+    nodes.append(helper.make_node("GlobalAveragePool", ["m6"], ["g"]))
+    nodes.append(helper.make_node("Flatten", ["g"], ["f"]))
+    weights.extend([numpy_helper.from_array(rng.normal(size=(24, 20)).astype(np.float32), "gw"),
+                    numpy_helper.from_array(rng.normal(size=20).astype(np.float32), "gb"),
+                    numpy_helper.from_array(rng.normal(size=(20, 10)).astype(np.float32), "mw")])
+    nodes.append(helper.make_node("Gemm", ["f", "gw", "gb"], ["h"]))
+    nodes.append(helper.make_node("MatMul", ["h", "mw"], ["y"]))
+    graph = helper.make_graph(nodes, "network", [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 3, 16, 16])],
+                              [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 10])], weights)
+    path = os.path.join(folder, "network.onnx")
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), path)
+    return path
+
+
+def check_integers(mary, path, levels, folder):
+    """Every MaryQLinear body becomes one integer operator, and the outputs agree to one step of their scale."""
+    label = f"{os.path.basename(path)} M={levels} u8"
+    name, x = feed_for(path)
+    samples, converted, optimised = (os.path.join(folder, n) for n in ("samples.npy", "q.onnx", "optimised.onnx"))
+    np.save(samples, np.concatenate([x] + [np.random.default_rng(k).normal(size=x.shape).astype(np.float32) for k in range(4)]))
+    done = subprocess.run([mary, "convert", "-q", path, converted, "--levels", str(levels), "--activations", "8", "--calibration-data", samples],
+                          capture_output=True, text=True)
+    check(done.returncode == 0, f"{label}: convert: {done.stderr.strip()}")
+    if done.returncode != 0:
+        return
+    model = onnx.load(converted)
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        check(False, f"{label}: checker: {error}")
+    running = session(converted, optimised, ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED)
+    loaded = [n.op_type for n in onnx.load(optimised).graph.node]
+    made = [n.op_type for n in model.graph.node]
+    for ours, theirs in FUSED.items():
+        check(loaded.count(theirs) >= made.count(ours), f"{label}: {made.count(ours)} {ours} gave {loaded.count(theirs)} {theirs}")
+    left = set(loaded) & (DECODING | {"Conv", "Gemm", "MatMul"})
+    check(not left - set(made), f"{label}: left after loading: {sorted(left)}")
+    outputs = [o.name for o in running.get_outputs()]
+    got = running.run(None, {name: x})
+    result = mary_run(mary, converted, name, x, outputs, folder)
+    if isinstance(result, str):
+        check(False, f"{label}: mary run: {result}")
+        return
+    scales = {}
+    for node in model.graph.node:
+        if node.op_type == "DequantizeLinear":
+            scales[node.output[0]] = next(numpy_helper.to_array(t) for t in model.graph.initializer if t.name == node.input[1])
+    exact = []
+    for o, a, b in zip(outputs, result, got):
+        steps = np.abs(a.astype(np.float64) - b) / float(scales[o]) if o in scales else np.abs(a - b)
+        check(steps.max() <= 1.01, f"{label}: output {o} differs from ONNX Runtime by {steps.max():.2f} steps")
+        exact.append(float((a == b).mean()))
+    print(f"{label}: {sum(made.count(k) for k in FUSED)} integer layers, {100 * np.mean(exact):.2f} % of the outputs exact", flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("mary")
@@ -166,6 +251,9 @@ def main():
                 least = {4: 13.5, 2: 25}.get(levels)
                 if os.path.basename(path) == "lenet5.onnx" and least is not None:
                     check(ratio is not None and ratio >= least, f"lenet5 at M={levels} is only {ratio:.2f} times smaller, {least} is promised")
+        for path in [network(folder)] + [p for p in paths if not os.path.basename(p).startswith("generated")]:
+            for levels in arguments.levels:
+                check_integers(arguments.mary, path, levels, folder)
     print(f"{len(failures)} failures")
     return 1 if failures else 0
 

@@ -43,14 +43,15 @@ static void *aligned(size_t bytes)
 }
 
 /* The definition. */
-static uint8_t output_of(const mary_qdepthwise_call *c, const int8_t *weights, int64_t pixel, int channel)
+static uint8_t output_of(const mary_qdepthwise_call *c, const int8_t *weights, int f, int64_t pixel, int channel)
 {
     int32_t sum = c->epilogue->bias[channel];
     for (int row = 0; row < c->rows; row++) {
         for (int64_t tap = 0; tap < c->taps; tap++) {
             int64_t column = c->first + pixel * c->stride + tap * c->dilation;
-            bool inside = c->lines[row] != NULL && column >= 0 && column < c->width;
-            int x = inside ? c->lines[row][column * c->x_stride + channel] : c->x_zero;
+            const uint8_t *line = c->lines[f * c->rows + row];
+            bool inside = line != NULL && column >= 0 && column < c->width;
+            int x = inside ? line[column * c->x_stride + channel] : c->x_zero;
             sum += x * weights[(row * c->taps + tap) * c->channels + channel];
         }
     }
@@ -64,17 +65,19 @@ static void check(kernel_harness *h, const mary_qdepthwise_kernels *kernels, int
     int width = kernel_random_int(h, 1, pixels * stride + taps * dilation),
         x_stride = channels + kernel_random_int(h, 0, 5);
     int64_t span = (int64_t)(pixels - 1) * stride + (int64_t)(taps - 1) * dilation + 1;
-    const uint8_t *lines[8];
-    uint8_t *x = kernel_random_bytes(h, (int64_t)rows * width * x_stride);
+    int most = kernels->fold(channels, rows, taps, stride, dilation), fold = kernel_random_int(h, 0, 2) ? most : 1;
+    const uint8_t *lines[8 * MARY_QDEPTHWISE_FOLD];
+    uint8_t *x = kernel_random_bytes(h, (int64_t)fold * rows * width * x_stride);
     int8_t *weights = random_levels(h, (int64_t)rows * taps * channels);
     int8_t *packed = aligned((size_t)(taps * mary_qdepthwise_groups(rows) * 4 * kernels->block));
     fill_numbers(h, &n, kernel_random_int(h, 0, 1));
-    for (int row = 0; row < rows; row++)
+    for (int row = 0; row < fold * rows; row++)
         lines[row] = kernel_random_int(h, 0, 4) == 0 ? NULL : x + (int64_t)row * width * x_stride;
-    mary_qdepthwise_pack(kernels->block, weights, channels, channels, rows, taps, packed);
-    kernel_bytes out = kernel_bytes_claim(pixels, channels, channels + kernel_random_int(h, 0, 9));
-    uint8_t *expected = malloc((size_t)(pixels * channels) + 1);
-    mary_qdepthwise_call call = {.lines = lines,
+    mary_qdepthwise_pack(kernels->block, most, weights, channels, channels, rows, taps, packed);
+    kernel_bytes out = kernel_bytes_claim(fold * pixels, channels, channels + kernel_random_int(h, 0, 9));
+    uint8_t *expected = malloc((size_t)(fold * pixels * channels) + 1);
+    mary_qdepthwise_call call = {.fold = fold,
+                                 .lines = lines,
                                  .rows = rows,
                                  .taps = taps,
                                  .stride = stride,
@@ -86,17 +89,17 @@ static void check(kernel_harness *h, const mary_qdepthwise_kernels *kernels, int
                                  .weights = packed,
                                  .epilogue = &n.epilogue,
                                  .channels = channels,
-                                 .y = out.data,
-                                 .y_stride = out.stride,
                                  .pixels = pixels};
     call.columns = aligned((size_t)(span * mary_qdepthwise_groups(rows) * 4 * kernels->block));
-    for (int p = 0; p < pixels; p++) {
-        for (int c = 0; c < channels; c++)
-            expected[p * channels + c] = output_of(&call, weights, p, c);
+    for (int f = 0; f < fold; f++) {
+        call.y[f] = out.data + f * pixels * out.stride;
+        call.y_stride[f] = out.stride;
     }
+    for (int i = 0; i < fold * pixels * channels; i++)
+        expected[i] = output_of(&call, weights, i / channels / pixels, i / channels % pixels, i % channels);
     kernels->run(&call);
-    kernel_bytes_compare(h, &out, expected, "%d pixels, %d channels, %dx%d taps, stride %d, dilation %d", pixels,
-                         channels, rows, taps, stride, dilation);
+    kernel_bytes_compare(h, &out, expected, "%d x %d pixels, %d channels, %dx%d taps, stride %d, dilation %d", fold,
+                         pixels, channels, rows, taps, stride, dilation);
     kernel_bytes_free(&out);
     free(expected);
     free(packed);
@@ -152,8 +155,9 @@ void kernel_bench_qdepthwise(kernel_harness *h)
     for (int taps = 3; taps <= 5; taps += 2) {
         for (int stride = 1; stride <= 2; stride++) {
             char label[48];
-            mary_qdepthwise_pack(block, weights, block, block, taps, taps, packed);
-            r.call = (mary_qdepthwise_call){.lines = lines,
+            mary_qdepthwise_pack(block, 1, weights, block, block, taps, taps, packed);
+            r.call = (mary_qdepthwise_call){.fold = 1,
+                                            .lines = lines,
                                             .rows = taps,
                                             .taps = taps,
                                             .stride = stride,
@@ -163,8 +167,8 @@ void kernel_bench_qdepthwise(kernel_harness *h)
                                             .weights = packed,
                                             .epilogue = &n.epilogue,
                                             .channels = block,
-                                            .y = y,
-                                            .y_stride = block,
+                                            .y = {y},
+                                            .y_stride = {block},
                                             .pixels = PIXELS,
                                             .columns = columns};
             snprintf(label, sizeof label, "%dx%d stride %d, %d pixels", taps, taps, stride, PIXELS);
