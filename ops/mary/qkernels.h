@@ -5,7 +5,7 @@
 #include "ops/mary/qdecode.h"
 #include "ops/mary/qweights.h"
 
-/* A tile: m pixels times a panel.
+/* Some pixels times a panel, a tile of mr pixels after the other.
  *   out[i][j] = epilogue, but for its table (the driver has it follow), of row `row + j`: bias + sum over runs, c of
  * rows[run][i][c] * panel[...] for i < m, j < n. A run reads run_quads * 4 bytes at its pointer; behind run_depth they
  * may be anything. */
@@ -15,7 +15,7 @@ typedef struct mary_qtile_call {
     int64_t runs, run_quads;
     const int8_t *panel; /* [runs * run_quads][16 * strips][4], 64-byte aligned */
     int strips;
-    int m, n; /* 1 <= m <= mr[strips - 1], 16 * (strips - 1) < n <= 16 * strips */
+    int m, n; /* 1 <= m, 16 * (strips - 1) < n <= 16 * strips */
     const mary_qepilogue *epilogue;
     int64_t row;             /* of the epilogue's arrays */
     const uint8_t *residual; /* element (i,j) at i*residual_stride + j, when the epilogue has one */
@@ -27,7 +27,7 @@ typedef struct mary_qtile_call {
 struct mary_qkernels {
     const char *name;
     int nr;                     /* rows of a full panel: 16, 32, 48 or 64 */
-    int mr[MARY_Q_MOST_STRIPS]; /* most pixels of a tile, by strips - 1 */
+    int mr[MARY_Q_MOST_STRIPS]; /* pixels of a full tile, by strips - 1 */
     void (*tile)(const mary_qtile_call *call);
     mary_qdecode *decode[3]; /* by log2(bits): 1, 2 and 4 bits */
 };

@@ -268,7 +268,7 @@ static mary_status read_layer(reader *r, int64_t rows, int64_t row_length, int b
     memset(layer->multiplier + rows, 0, MARY_QLINEAR_SLACK * sizeof(float));
     for (int64_t row = 0; row < rows; row++)
         MARY_TRY(fill_row(r->node, &c, layer, row, &largest));
-    e->bounded = largest < 0x1p30;
+    e->bounded = largest < 0x1p30 && e->y_factor < 0x1p20f && e->residual_factor < 0x1p20f;
     e->bias = layer->bias;
     e->multiplier = layer->multiplier;
     if (optional_constant(r, MARY_QLINEAR_TABLE) != NULL) {

@@ -64,7 +64,8 @@ typedef struct mary_qepilogue {
     const int32_t *bias;     /* B - x_zero * (sum of the row's levels) */
     const float *multiplier; /* m */
     int32_t y_zero;
-    bool bounded; /* no |acc * m| reaches 2^30: saturating conversions clamp as well as float comparisons do */
+    /* No |acc * m| and no sum with a residual reaches 2^30: saturating conversions clamp as well as comparisons do. */
+    bool bounded;
     bool has_residual;
     int32_t residual_zero, sum_zero;
     float y_factor, residual_factor; /* y_scale / sum_scale, residual_scale / sum_scale */

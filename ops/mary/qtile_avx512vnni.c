@@ -59,11 +59,11 @@ static inline __m512 add_residual(__m512 value, const follower *f, const uint8_t
     value = _mm512_roundscale_ps(value, NEAREST);
     __m512 other = _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(present, residual)));
     other = _mm512_mul_ps(_mm512_sub_ps(other, f->residual_zero), f->residual_factor);
-    value = _mm512_fmadd_ps(value, f->y_factor, other);
-    return _mm512_min_ps(_mm512_max_ps(value, f->sum_low), f->sum_high);
+    return _mm512_fmadd_ps(value, f->y_factor, other);
 }
 
-INLINE void tile(const mary_qtile_call *c, const int m, const int strips)
+/* Pixels [first, first + m) of the call's. */
+INLINE void tile(const mary_qtile_call *c, int first, const int m, const int strips)
 {
     __m512i sums[MOST_M][MARY_Q_MOST_STRIPS];
     const mary_qepilogue *e = c->epilogue;
@@ -75,13 +75,14 @@ INLINE void tile(const mary_qtile_call *c, const int m, const int strips)
             sums[i][s] = bias;
     }
     const int8_t *w = c->panel;
-    const uint8_t *const *rows = c->rows;
+    const uint8_t *const *rows = c->rows + first;
+    const int64_t run_bytes = c->run_quads * MARY_Q_QUAD;
     for (int64_t run = 0; run < c->runs; run++, rows += c->rows_stride) {
         const uint8_t *x[MOST_M];
         UNROLL(12)
         for (int i = 0; i < m; i++)
             x[i] = rows[i];
-        for (int64_t at = 0; at < c->run_quads * MARY_Q_QUAD; at += MARY_Q_QUAD, w += strips * 64) {
+        for (int64_t at = 0; at < run_bytes; at += MARY_Q_QUAD, w += strips * 64) {
             __m512i weights[MARY_Q_MOST_STRIPS];
             UNROLL(4)
             for (int s = 0; s < strips; s++)
@@ -100,7 +101,7 @@ INLINE void tile(const mary_qtile_call *c, const int m, const int strips)
     UNROLL(4)
     for (int s = 0; s < strips; s++)
         multipliers[s] = _mm512_loadu_ps(e->multiplier + c->row + 16 * s);
-    uint8_t *const out = c->out;
+    uint8_t *const out = c->out + first * c->out_stride;
     const int64_t out_stride = c->out_stride;
     if (e->bounded && !e->has_residual) {
         const __m512i zero = _mm512_set1_epi16((int16_t)e->y_zero);
@@ -114,9 +115,9 @@ INLINE void tile(const mary_qtile_call *c, const int m, const int strips)
         return;
     }
     const follower f = follower_of(e);
-    const bool has_residual = e->has_residual;
+    const bool has_residual = e->has_residual, bounded = e->bounded;
     const __m512i zero = _mm512_set1_epi16((int16_t)(has_residual ? e->sum_zero : e->y_zero));
-    const uint8_t *residual = c->residual;
+    const uint8_t *residual = has_residual ? c->residual + first * c->residual_stride : NULL;
     const int64_t residual_stride = c->residual_stride;
     UNROLL(12)
     for (int i = 0; i < m; i++) {
@@ -124,9 +125,12 @@ INLINE void tile(const mary_qtile_call *c, const int m, const int strips)
         for (int s = 0; s < strips; s++) {
             __m512 value = _mm512_mul_ps(_mm512_cvtepi32_ps(sums[i][s]), multipliers[s]);
             value = _mm512_min_ps(_mm512_max_ps(value, f.low), f.high);
-            if (has_residual)
+            if (has_residual) {
                 value =
                     add_residual(value, &f, residual + i * residual_stride + 16 * s, (__mmask16)(present >> (16 * s)));
+                if (!bounded)
+                    value = _mm512_min_ps(_mm512_max_ps(value, f.sum_low), f.sum_high);
+            }
             sums[i][s] = _mm512_cvtps_epi32(value);
         }
         _mm512_mask_storeu_epi8(out + i * out_stride, present, pack(sums[i], strips, zero));
@@ -135,45 +139,32 @@ INLINE void tile(const mary_qtile_call *c, const int m, const int strips)
 
 #define CASE(m, strips)                                                                                                \
     case m:                                                                                                            \
-        tile(c, m, strips);                                                                                            \
+        tile(c, first, m, strips);                                                                                     \
         break;
-#define CASES6(strips) CASE(1, strips) CASE(2, strips) CASE(3, strips) CASE(4, strips) CASE(5, strips) CASE(6, strips)
+#define CASES6(strips)  CASE(1, strips) CASE(2, strips) CASE(3, strips) CASE(4, strips) CASE(5, strips) CASE(6, strips)
+#define CASES8(strips)  CASES6(strips) CASE(7, strips) CASE(8, strips)
+#define CASES12(strips) CASES8(strips) CASE(9, strips) CASE(10, strips) CASE(11, strips) CASE(12, strips)
 
-static void tile4(const mary_qtile_call *c)
-{
-    switch (c->m) {
-        CASES6(4)
-    }
-}
-
-static void tile3(const mary_qtile_call *c)
-{
-    switch (c->m) {
-        CASES6(3)
-        CASE(7, 3)
-        CASE(8, 3)
-    }
-}
-
-#define TWELVE(strips)                                                                                                 \
-    static void tile##strips(const mary_qtile_call *c)                                                                 \
+/* Tiles of nearly the same number of pixels, at most `most`. */
+#define TILES(strips, most, cases)                                                                                     \
+    static void tiles##strips(const mary_qtile_call *c)                                                                \
     {                                                                                                                  \
-        switch (c->m) {                                                                                                \
-            CASES6(strips)                                                                                             \
-            CASE(7, strips)                                                                                            \
-            CASE(8, strips)                                                                                            \
-            CASE(9, strips)                                                                                            \
-            CASE(10, strips)                                                                                           \
-            CASE(11, strips)                                                                                           \
-            CASE(12, strips)                                                                                           \
+        for (int first = 0, count = (c->m + most - 1) / most; first < c->m; count--) {                                 \
+            const int m = (c->m - first + count - 1) / count;                                                          \
+            switch (m) {                                                                                               \
+                cases(strips)                                                                                          \
+            }                                                                                                          \
+            first += m;                                                                                                \
         }                                                                                                              \
     }
-TWELVE(2)
-TWELVE(1)
+TILES(4, 6, CASES6)
+TILES(3, 8, CASES8)
+TILES(2, 12, CASES12)
+TILES(1, 12, CASES12)
 
 static void run(const mary_qtile_call *c)
 {
-    static void (*const by_strips[])(const mary_qtile_call *) = {tile1, tile2, tile3, tile4};
+    static void (*const by_strips[])(const mary_qtile_call *) = {tiles1, tiles2, tiles3, tiles4};
     by_strips[c->strips - 1](c);
 }
 

@@ -43,13 +43,13 @@ static inline void finish(const mary_qtile_call *c, int i, const int32x4_t sums[
     memcpy(c->out + i * c->out_stride + first, bytes, (size_t)n);
 }
 
-/* Strip `strip` of the panel. */
-MARY_WEIGHTS_INLINE void tile(const mary_qtile_call *c, const int m, int strip)
+/* Pixels [start, start + m), strip `strip` of the panel. */
+MARY_WEIGHTS_INLINE void tile(const mary_qtile_call *c, int start, const int m, int strip)
 {
     const int8x16_t offset = vdupq_n_s8(-128);
     const int64_t step = 64 * c->strips;
     const int8_t *w = c->panel + 64 * strip;
-    const uint8_t *const *rows = c->rows;
+    const uint8_t *const *rows = c->rows + start;
     int32x4_t sums[MR][PARTS], changes[PARTS];
     for (int p = 0; p < PARTS; p++) {
         changes[p] = vdupq_n_s32(0);
@@ -76,25 +76,27 @@ MARY_WEIGHTS_INLINE void tile(const mary_qtile_call *c, const int m, int strip)
     for (int i = 0; i < m; i++) {
         for (int p = 0; p < PARTS; p++)
             sums[i][p] = vsubq_s32(sums[i][p], changes[p]);
-        finish(c, i, sums[i], 16 * strip, n);
+        finish(c, start + i, sums[i], 16 * strip, n);
     }
 }
 
 static void run(const mary_qtile_call *c)
 {
-    for (int strip = 0; strip < c->strips; strip++) {
-        switch (c->m) {
-        case 1:
-            tile(c, 1, strip);
-            break;
-        case 2:
-            tile(c, 2, strip);
-            break;
-        case 3:
-            tile(c, 3, strip);
-            break;
-        default:
-            tile(c, MR, strip);
+    for (int start = 0; start < c->m; start += MR) {
+        for (int strip = 0; strip < c->strips; strip++) {
+            switch (c->m - start) {
+            case 1:
+                tile(c, start, 1, strip);
+                break;
+            case 2:
+                tile(c, start, 2, strip);
+                break;
+            case 3:
+                tile(c, start, 3, strip);
+                break;
+            default:
+                tile(c, start, MR, strip);
+            }
         }
     }
 }

@@ -56,8 +56,8 @@ static inline void finish(const mary_qtile_call *c, int i, const __m256i sums[2]
     }
 }
 
-/* Strip `strip` of the panel. */
-MARY_WEIGHTS_INLINE void tile(const mary_qtile_call *c, const int m, int strip)
+/* Pixels [start, start + m), strip `strip` of the panel. */
+MARY_WEIGHTS_INLINE void tile(const mary_qtile_call *c, int start, const int m, int strip)
 {
     sums_t sums[MR];
     const int64_t step = 64 * c->strips;
@@ -65,7 +65,7 @@ MARY_WEIGHTS_INLINE void tile(const mary_qtile_call *c, const int m, int strip)
     for (int i = 0; i < m; i++)
         sums[i] = sums_start(c->epilogue->bias + c->row + 16 * strip);
     const int8_t *w = c->panel + 64 * strip;
-    const uint8_t *const *rows = c->rows;
+    const uint8_t *const *rows = c->rows + start;
     for (int64_t run = 0; run < c->runs; run++, rows += c->rows_stride) {
         const uint8_t *x[MR];
         UNROLL(8)
@@ -83,33 +83,35 @@ MARY_WEIGHTS_INLINE void tile(const mary_qtile_call *c, const int m, int strip)
     for (int i = 0; i < m; i++) {
         __m256i out[2];
         sums_finish(&sums[i], out);
-        finish(c, i, out, 16 * strip, n);
+        finish(c, start + i, out, 16 * strip, n);
     }
 }
 
 static void run(const mary_qtile_call *c)
 {
-    for (int strip = 0; strip < c->strips; strip++) {
-        switch (c->m) {
-        case 1:
-            tile(c, 1, strip);
-            break;
-        case 2:
-            tile(c, 2, strip);
-            break;
-#if MR > 3
-        case 3:
-            tile(c, 3, strip);
-            break;
-        case 4:
-            tile(c, 4, strip);
-            break;
-        case 5:
-            tile(c, 5, strip);
-            break;
+    for (int start = 0; start < c->m; start += MR) {
+        for (int strip = 0; strip < c->strips; strip++) {
+            switch (c->m - start) {
+            case 1:
+                tile(c, start, 1, strip);
+                break;
+#if MR > 2
+            case 2:
+                tile(c, start, 2, strip);
+                break;
+            case 3:
+                tile(c, start, 3, strip);
+                break;
+            case 4:
+                tile(c, start, 4, strip);
+                break;
+            case 5:
+                tile(c, start, 5, strip);
+                break;
 #endif
-        default:
-            tile(c, MR, strip);
+            default:
+                tile(c, start, MR, strip);
+            }
         }
     }
 }

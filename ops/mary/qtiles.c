@@ -18,7 +18,9 @@ enum {
     CHUNK_BYTES = 384 * 1024, /* of decoded panels, per thread */
     GRAIN_MACS = 2000000,     /* waking a thread costs about as much */
     FEW_PIXELS = 1024,        /* fewer: decoding weighs */
-    MERGED_DEPTH = 16
+    MERGED_DEPTH = 16,
+    GROUP_BYTES = 16 * 1024, /* of activations: what tiles that share row pointers read, in the first-level cache */
+    MOST_TILES = 8           /* such tiles */
 };
 
 typedef struct tiles {
@@ -31,7 +33,7 @@ typedef struct tiles {
     bool merged;          /* a run is a kernel row */
     bool matrix;          /* output pixel i is input pixel i */
     bool by_panel;        /* threads share panels, not pixels */
-    int most_mr;          /* of all numbers of strips */
+    int most_pixels;      /* that share row pointers, for any number of strips */
     int64_t run_bytes;    /* that a kernel reads of a run: run_depth padded */
     int64_t x_stride;     /* of the dense copy, if there is one */
     const uint8_t *x;     /* the product's, or its dense copy */
@@ -77,6 +79,15 @@ static bool splits_panels(const tiles *t)
     return t->pixels <= FEW_PIXELS && (even || t->pixels < 4 * threads);
 }
 
+/* Whole tiles whose row pointers are made together. */
+static int group_pixels(const tiles *t, int strips)
+{
+    const int mr = t->kernels->mr[strips - 1];
+    const int64_t tile_bytes = t->w->quads * MARY_Q_QUAD * mr;
+    int64_t count = tile_bytes > 0 ? GROUP_BYTES / tile_bytes : MOST_TILES;
+    return mr * (int)(count < 1 ? 1 : count > MOST_TILES ? MOST_TILES : count);
+}
+
 static void plan(const mary_qproduct *p, tiles *t)
 {
     memset(t, 0, sizeof *t);
@@ -94,9 +105,9 @@ static void plan(const mary_qproduct *p, tiles *t)
         t->extent[axis] = (v->kernel[axis] - 1) * v->dilation[axis] + 1;
         t->matrix = t->matrix && v->stride[axis] == 1 && v->pad[axis] == 0;
     }
-    for (int strips = 0; strips < MARY_Q_MOST_STRIPS; strips++) {
-        if (t->kernels->mr[strips] > t->most_mr)
-            t->most_mr = t->kernels->mr[strips];
+    for (int strips = 1; strips <= MARY_Q_MOST_STRIPS; strips++) {
+        int pixels = group_pixels(t, strips);
+        t->most_pixels = pixels > t->most_pixels ? pixels : t->most_pixels;
     }
     int64_t panel = mary_qweights_panel_size(t->w, t->w->nr / MARY_Q_STRIP);
     t->chunk = panel > 0 ? CHUNK_BYTES / panel : t->w->group_panels;
@@ -111,7 +122,7 @@ static mary_status lay_out(tiles *t, bool dense, char *scratch, size_t *bytes)
     const mary_qproduct *p = t->p;
     size_t rows, decoded = 0, copy = 0;
     size_t offsets = align_up((size_t)t->w->runs * sizeof(int64_t)), zeros = align_up((size_t)t->run_bytes);
-    if (!mary_size_mul((size_t)t->w->runs, (size_t)t->most_mr, &rows) ||
+    if (!mary_size_mul((size_t)t->w->runs, (size_t)t->most_pixels, &rows) ||
         !mary_size_mul(rows, sizeof(uint8_t *), &t->rows_bytes) ||
         !mary_size_mul(rows, (size_t)t->run_bytes, &t->edge_bytes) || t->edge_bytes > PTRDIFF_MAX / 8 ||
         (t->w->bits != 8 &&
@@ -147,7 +158,7 @@ mary_status mary_qtiles_scratch(const mary_qproduct *product, size_t *bytes)
 /* Where one thread is. */
 typedef struct place {
     const uint8_t **rows; /* [runs][stride] */
-    int64_t stride;       /* pixels of a full tile */
+    int64_t stride;       /* pixels that they are for */
     uint8_t *edges;       /* [runs][stride][run_bytes]: runs that cross the image's border or the tensor's end */
     int8_t *decoded;
     int64_t position[MARY_WINDOW_AXES]; /* of the next pixel */
@@ -228,19 +239,27 @@ static void line_rows(const tiles *t, const place *at, int row, int64_t count)
         if (axis < 2)
             inside = inside && first[axis] >= 0 && first[axis] + t->extent[axis] <= v->input[axis];
     }
-    const int64_t last = v->input[2] - t->extent[2], step = v->stride[2] * t->x_stride, runs = t->w->runs;
-    const uint8_t *line = inside ? at->image + (first[0] * v->input[1] + first[1]) * v->input[2] * t->x_stride : t->x;
-    const uint8_t *const end = t->x_end;
-    const int64_t needed = t->reach + t->run_bytes, stride = at->stride, *const offsets = t->offsets;
-    int64_t offset = first[2] * t->x_stride;
-    for (int i = row; i < row + count; i++, first[2] += v->stride[2], offset += step) {
-        if (inside && first[2] >= 0 && first[2] <= last && end - line - offset >= needed) {
-            const uint8_t **to = at->rows + i, *start = line + offset;
-            for (int64_t run = 0; run < runs; run++, to += stride)
-                *to = start + offsets[run];
-        } else {
-            border_rows(t, at, first, i);
-        }
+    /* Pixels [begin, end) of the line see nothing but the image, and nothing behind it. */
+    const int64_t step = v->stride[2], last = v->input[2] - t->extent[2] - first[2];
+    const uint8_t *line = t->x;
+    int64_t begin = first[2] < 0 ? (-first[2] + step - 1) / step : 0, end = last < 0 ? 0 : last / step + 1;
+    if (inside) {
+        line = at->image + ((first[0] * v->input[1] + first[1]) * v->input[2] + first[2]) * t->x_stride;
+        int64_t spare = t->x_end - line - t->reach - t->run_bytes;
+        int64_t safe = spare < 0 ? 0 : t->x_stride == 0 ? count : spare / (step * t->x_stride) + 1;
+        end = end < safe ? end : safe;
+    }
+    end = end < count ? end : count;
+    begin = !inside || begin > end ? end : begin;
+    end = inside ? end : begin;
+    for (int64_t run = 0; run < t->w->runs && begin < end; run++) {
+        const uint8_t **to = at->rows + run * at->stride + row, *from = line + t->offsets[run];
+        for (int64_t i = begin; i < end; i++)
+            to[i] = from + i * step * t->x_stride;
+    }
+    for (int64_t i = 0; i < count; i++, first[2] += step) {
+        if (i < begin || i >= end)
+            border_rows(t, at, first, row + (int)i);
     }
 }
 
@@ -280,12 +299,13 @@ static void multiply(const tiles *t, place *at, int64_t group, int64_t first, co
 {
     const mary_qproduct *p = t->p;
     const int strips = mary_qweights_strips(t->w, first), mr = t->kernels->mr[strips - 1];
-    const int64_t tile_count = (end - begin + mr - 1) / mr, small = (end - begin) / tile_count,
-                  larger = (end - begin) % tile_count;
-    at->stride = mr;
+    at->stride = group_pixels(t, strips);
     go_to(t, at, begin, group);
-    for (int64_t tile = 0, pixel = begin; tile < tile_count; tile++) {
-        int m = (int)small + (tile < larger);
+    for (int64_t pixel = begin, left_tiles = (end - begin + mr - 1) / mr; left_tiles > 0;) {
+        /* Tiles of nearly the same size, for the kernel to cut. */
+        const int64_t now = left_tiles < at->stride / mr ? left_tiles : at->stride / mr;
+        const int m = (int)(((end - pixel) * now + left_tiles - 1) / left_tiles);
+        left_tiles -= now;
         if (t->matrix)
             matrix_rows(t, at, pixel, m, group);
         else

@@ -299,6 +299,21 @@ def nodes():
     yield "QLinearSoftmax", node("QLinearSoftmax", 13, [image] + quantisation * 2, axis=1, opset=12)
     yield "QLinearSigmoid", node("QLinearSigmoid", 13, [image] + quantisation * 2)
     yield "QLinearLeakyRelu", node("QLinearLeakyRelu", 13, [image] + quantisation * 2, alpha=0.25)
+    byte = (np.uint8(3),)
+    fused = [image.copy(), (np.float32(0.5),), byte, (np.float32(0.75),), byte]
+    for mary in (1, 2, 4):
+        def numbers(rows, length, level_rows):
+            """Inputs 1 to 8 of a MaryQLinear operator."""
+            levels = RANDOM.integers(-99, 99, (level_rows, 2 ** mary)).astype(np.int8)
+            return [(np.float32(0.5),), byte, (packed(rows, length, mary),), (levels,), (np.abs(floats(rows)) + 1,), (np.int8(0),), (np.float32(8),), byte]
+        bias = (RANDOM.integers(-99, 99, 4).astype(np.int32),)
+        attributes = dict(weight_shape=[4, 4, 3, 3], row_length=36, bits=mary, pads=[1, 1, 1, 1])
+        yield f"MaryQLinearConv-{mary}", node("MaryQLinearConv", 13, [image] + numbers(4, 36, 4) + [bias], **attributes)
+        yield f"MaryQLinearConv-fused-{mary}", node("MaryQLinearConv", 13, [image] + numbers(4, 36, 1) + [None] + fused, **attributes)
+        yield f"MaryQLinearConv-depthwise-{mary}", node("MaryQLinearConv", 13, [image] + numbers(4, 9, 4) + [bias], weight_shape=[4, 1, 3, 3], row_length=9, bits=mary,
+                                                        group=4)
+        yield f"MaryQLinearGemm-{mary}", node("MaryQLinearGemm", 13, [image[0, 0]] + numbers(4, 6, 1) + [bias], weight_shape=[4, 6], row_length=6, bits=mary)
+        yield f"MaryQLinearMatMul-{mary}", node("MaryQLinearMatMul", 13, [image] + numbers(4, 6, 4), weight_shape=[4, 6], row_length=6, bits=mary)
     yield "Table", node("Table", 13, [image, (image,)])  # internal: refused whatever it has
     yield "MaxPool-u8", node("MaxPool", 13, [image], kernel_shape=[3, 3], pads=[1, 1, 1, 1], strides=[2, 2])
 

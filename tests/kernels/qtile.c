@@ -116,7 +116,7 @@ void kernel_check_qtile_of(kernel_harness *h, const mary_qkernels *kernels)
     static const int lengths[][2] = {{1, 0}, {1, 1}, {1, 7}, {3, 2}, {9, 3}, {1, 65}, {2, 16}};
     for (int n = 1; n <= kernels->nr; n++) {
         int most = kernels->mr[(n - 1) / MARY_Q_STRIP];
-        for (int m = 1; m <= most; m++) {
+        for (int m = 1; m <= 2 * most + 1; m++) {
             const int *length = lengths[kernel_random_int(h, 0, 6)];
             check_tile(h, kernels, m, n, length[0], length[1]);
         }

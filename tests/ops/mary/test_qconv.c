@@ -180,6 +180,8 @@ START_TEST(one_and_three_axes_are_right)
     conv_shape volume = {3, 1, 2, 3, 5, {5, 4, 6}, {2, 3, 3}, {2, 1, 2}, {1, 2, 1}, {1, 2, 0}, {0, 1, 2}};
     conv_shape channels = {3, 1, 1, 3, 5, {5, 4, 6}, {2, 3, 3}, {2, 1, 2}, {1, 2, 1}, {1, 2, 0}, {0, 1, 2}};
     conv_shape depthwise = {3, 1, 9, 1, 1, {5, 4, 6}, {2, 3, 3}, {2, 1, 2}, {1, 2, 1}, {1, 2, 0}, {0, 1, 2}};
+    conv_shape nothing = plane(1, 1, 0, 5, 3, 3, 2, 1, 1); /* no channels: the bias alone */
+    check(&nothing, options_of(2));
     conv_shape outside = plane(1, 1, 3, 4, 2, 2, 3, 3, 4); /* windows that see nothing but padding */
     check(&line, options_of(4));
     check(&volume, options_of(2));
