@@ -1,5 +1,6 @@
 #!/bin/bash
-# Top-1 of the development networks for every method of choosing levels, all layers at the stated M, weights only: a Markdown table.
+# Top-1 of the development networks for every method of choosing levels, all layers at the stated M, with float and with integer activations:
+# Markdown tables. Calibrated on the first 500 training images.
 #
 #   bench/levels.sh MARY MODELS MNIST.npz CIFAR10.npz > docs/...
 #
@@ -17,18 +18,27 @@ top1() { # MODEL OPTIONS...
     python3 -c 'import json, sys; print("%.2f" % (json.load(open(sys.argv[1]))["models"][0]["top1_percent"]))' "$work/report.json"
 }
 
-echo "| network | method | float | M = 16 | 8 | 4 | 3 | 2 |"
-echo "|---|---|---|---|---|---|---|---|"
-for network in lenet5 lenet300 resnet32-cifar10; do
-    options=("${mnist_options[@]}")
-    [[ $network == resnet* ]] && options=("${cifar_options[@]}")
-    float=$(top1 "$models/$network.onnx" "${options[@]}")
-    for method in magnitude kmeans uniform; do
-        row="| $network | $method | $float |"
-        for levels in 16 8 4 3 2; do
-            "$mary" convert -q "$models/$network.onnx" "$work/m.onnx" --levels $levels --first-last same --method $method
-            row+=" $(top1 "$work/m.onnx" "${options[@]}") |"
+mnist_calibration=(--calibration-data "$mnist" "${mnist_options[@]:2}")
+cifar_calibration=(--calibration-data "$cifar" "${cifar_options[@]:2}")
+
+for activations in float 8; do
+    printf '\nActivations: %s\n\n' "$activations"
+    echo "| network | method | float | M = 16 | 8 | 4 | 3 | 2 |"
+    echo "|---|---|---|---|---|---|---|---|"
+    for network in lenet5 lenet300 resnet32-cifar10; do
+        options=("${mnist_options[@]}") calibration=("${mnist_calibration[@]}")
+        [[ $network == resnet* ]] && options=("${cifar_options[@]}") calibration=("${cifar_calibration[@]}")
+        float=$(top1 "$models/$network.onnx" "${options[@]}")
+        for method in magnitude kmeans uniform feedback; do
+            row="| $network | $method | $float |"
+            used=()
+            [[ $activations == 8 || $method == feedback ]] && used=("${calibration[@]}")
+            for levels in 16 8 4 3 2; do
+                "$mary" convert -q "$models/$network.onnx" "$work/m.onnx" --levels $levels --first-last same --method $method \
+                    --activations $activations "${used[@]}"
+                row+=" $(top1 "$work/m.onnx" "${options[@]}") |"
+            done
+            echo "$row"
         done
-        echo "$row"
     done
 done
