@@ -127,8 +127,8 @@ INLINE void few_bits(const mary_qgemv_call *c, const int bits, const int first, 
                     _mm_prefetch((const char *)at + c->ahead, _MM_HINT_T0);
                 __m512i code = _mm512_load_si512(at);
                 code = _mm512_and_si512(half % 2 == 0 ? code : _mm512_srli_epi16(code, 4), mask);
-                UNROLL(4)
-                for (int j = half * 4 / bits; j < (half + 1) * 4 / bits; j++) {
+                for (int own = 0; own < 4 / bits; own++) {
+                    const int j = half * 4 / bits + own;
                     __m512i weights = _mm512_shuffle_epi8(_mm512_load_si512(table + 64 * j), code);
                     UNROLL(4)
                     for (int i = 0; i < rows; i++)
