@@ -98,6 +98,23 @@ mary_status mary_bytes_read(mary_bytes *bytes, void *to, size_t size)
     return MARY_OK;
 }
 
+mary_status mary_bytes_skip(mary_bytes *bytes, uint64_t size)
+{
+    if (size > bytes->left || size > INT64_MAX)
+        return read_error(bytes, 0);
+    if (bytes->file != NULL && gzseek(bytes->file, (z_off_t)size, SEEK_CUR) >= 0)
+        size = 0; /* past the end, the next read will say so */
+    else if (bytes->member != NULL && zip_fseek(bytes->member, (zip_int64_t)size, SEEK_CUR) == 0)
+        bytes->left -= bytes->left != UINT64_MAX ? size : 0, size = 0; /* stored, not deflated */
+    char discarded[1 << 14];
+    while (size > 0) {
+        size_t piece = size < sizeof discarded ? (size_t)size : sizeof discarded;
+        MARY_TRY(mary_bytes_read(bytes, discarded, piece));
+        size -= piece;
+    }
+    return MARY_OK;
+}
+
 void mary_bytes_close(mary_bytes *bytes)
 {
     if (bytes->file != NULL)
