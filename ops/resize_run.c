@@ -219,15 +219,21 @@ static void bilinear_elements(const resize_axis *line, const float *upper, float
     }
 }
 
+static bool is_bilinear(const resize_job *job)
+{
+    const resize_axis *line = job->axes[job->outer];
+    int64_t combinations = 1;
+    for (int d = 0; d < job->outer; d++)
+        combinations *= job->axes[d]->same || combinations > 2 ? 1 : job->axes[d]->taps;
+    return !line->same && line->taps == 2 && combinations == 2;
+}
+
 static void float_line(const resize_job *job, tap_walk *walk, float *target)
 {
     const resize_axis *line = job->axes[job->outer];
     const float *source = (const float *)(const void *)job->source;
-    int64_t combinations = 1;
     float weight, other_weight;
-    for (int d = 0; d < job->outer; d++)
-        combinations *= job->axes[d]->same || combinations > 2 ? 1 : job->axes[d]->taps;
-    if (!line->same && line->taps == 2 && combinations == 2) {
+    if (is_bilinear(job)) {
         const float *upper = source + tap_source(job, walk, &weight);
         next_tap(job, walk);
         const float *lower = source + tap_source(job, walk, &other_weight);
@@ -261,6 +267,55 @@ static void float_task(void *context, int64_t begin, int64_t end, int thread)
             continue;
         }
         float_line(job, &walk, (float *)(void *)target);
+        fill_outside(job, target);
+    }
+}
+
+/* ---- bilinear, uint8: in float, rounded half to even; what it gives does not depend on scale and zero point ---- */
+
+static void bilinear_bytes(const resize_job *job, const uint8_t *upper, float upper_weight, const uint8_t *lower,
+                           float lower_weight, uint8_t *restrict target)
+{
+    const float shift = 12582912.0f; /* 1.5 * 2^23: the sum has no fraction left */
+    const resize_axis *line = job->axes[job->outer];
+    int64_t from = job->from[job->outer], to = job->to[job->outer];
+    for (int64_t o = 0; o < line->output; o++) {
+        const uint8_t *left = upper + line->index[2 * o] * from, *right = upper + line->index[2 * o + 1] * from;
+        const uint8_t *low_left = lower + line->index[2 * o] * from, *low_right = lower + line->index[2 * o + 1] * from;
+        float left_weight = line->weight[2 * o], right_weight = line->weight[2 * o + 1];
+        float a = upper_weight * left_weight, b = upper_weight * right_weight;
+        float c = lower_weight * left_weight, d = lower_weight * right_weight;
+        uint8_t *restrict out = target + o * to;
+        for (int64_t r = 0; r < job->run; r++) {
+            float value = a * (float)left[r] + b * (float)right[r] + c * (float)low_left[r] + d * (float)low_right[r];
+            value = value > 0 ? value : 0;
+            value = value < 255 ? value : 255;
+            out[r] = (uint8_t)(int32_t)((value + shift) - shift);
+        }
+    }
+}
+
+static void bytes_task(void *context, int64_t begin, int64_t end, int thread)
+{
+    (void)thread;
+    const resize_job *job = context;
+    const uint8_t *source = (const uint8_t *)job->source;
+    for (int64_t item = begin; item < end; item++) {
+        tap_walk walk;
+        int64_t at;
+        bool outside;
+        float weight, other_weight;
+        first_tap(job, item, &walk, &at, &outside);
+        char *target = job->target + at;
+        if (outside) {
+            for (int64_t o = 0; o < job->axes[job->outer]->output; o++)
+                fill(job, target + o * job->to[job->outer], job->run);
+            continue;
+        }
+        const uint8_t *upper = source + tap_source(job, &walk, &weight);
+        next_tap(job, &walk);
+        const uint8_t *lower = source + tap_source(job, &walk, &other_weight);
+        bilinear_bytes(job, upper, weight, lower, other_weight, (uint8_t *)target);
         fill_outside(job, target);
     }
 }
@@ -379,6 +434,9 @@ void mary_resize_run(const resize_rule *rule, const resize_axis *axes, const mar
         store(&job, (char *)job.extrapolation, rule->extrapolation);
     job.repeat = rule->mode == RESIZE_NEAREST ? repeat_of(job.axes[last]) : 0;
     int64_t size = job.run * job.axes[last]->output;
-    mary_task *task = rule->mode == RESIZE_NEAREST ? nearest_task : output->type == MARY_FLOAT ? float_task : any_task;
+    mary_task *task = rule->mode == RESIZE_NEAREST                      ? nearest_task
+                      : output->type == MARY_FLOAT                      ? float_task
+                      : output->type == MARY_UINT8 && is_bilinear(&job) ? bytes_task
+                                                                        : any_task;
     mary_parallel_for(parallel, lines, 8192 / size + 1, task, &job);
 }

@@ -48,28 +48,26 @@ void mary_qdecode1_avx2(const uint8_t *codes, const int8_t *levels, int64_t leve
     }
 }
 
-void mary_qdecode2_avx2(const uint8_t *codes, const int8_t *levels, int64_t level_stride, int strips, int64_t quads,
-                        int8_t *panel)
+/* Half a block, two lanes: a vector holds 16 weights of one row in each lane; out[q] is quad q. Half a byte is a code
+ * of 4 bits, or those of 2 bits of two rows: each has its table. */
+static inline __attribute__((always_inline)) void decode_half(const int bits, const uint8_t *codes,
+                                                              const int8_t *levels, __m256i *out)
 {
-    const __m256i mask = _mm256_set1_epi8(3), lower = lane_shifts(0, 2), upper = lane_shifts(4, 6);
-    for (int64_t quad = 0; quad < quads; quad++, panel += 64 * strips) {
-        for (int strip = 0; strip < strips; strip++)
-            decode_quad(levels + strip * level_stride,
-                        broadcast(codes + (quad / 4 * strips + strip) * 64 + quad % 4 * 16), lower, upper, mask,
-                        panel + 64 * strip);
+    const __m256i mask = _mm256_set1_epi8(15), a = _mm256_loadu_si256((const __m256i *)(const void *)codes);
+    __m256i half[4];
+    half[0] = _mm256_and_si256(a, mask);
+    half[1] = _mm256_and_si256(_mm256_srli_epi16(a, 4), mask);
+    if (bits == 4) {
+        const __m256i b = _mm256_loadu_si256((const __m256i *)(const void *)(codes + 64));
+        half[2] = _mm256_and_si256(b, mask);
+        half[3] = _mm256_and_si256(_mm256_srli_epi16(b, 4), mask);
+    } else {
+        half[3] = half[2] = half[1];
+        half[1] = half[0];
     }
-}
-
-/* Half a block, two lanes: a vector holds 16 weights of one row in each lane; out[q] is quad q. */
-static inline void decode_half4(const uint8_t *codes, const int8_t *levels, __m256i *out)
-{
-    const __m256i mask = _mm256_set1_epi8(15);
-    __m256i a = _mm256_loadu_si256((const __m256i *)(const void *)codes);
-    __m256i b = _mm256_loadu_si256((const __m256i *)(const void *)(codes + 64));
-    __m256i row0 = _mm256_shuffle_epi8(load(levels), _mm256_and_si256(a, mask));
-    __m256i row1 = _mm256_shuffle_epi8(load(levels + 64), _mm256_and_si256(_mm256_srli_epi16(a, 4), mask));
-    __m256i row2 = _mm256_shuffle_epi8(load(levels + 128), _mm256_and_si256(b, mask));
-    __m256i row3 = _mm256_shuffle_epi8(load(levels + 192), _mm256_and_si256(_mm256_srli_epi16(b, 4), mask));
+    __m256i row0 = _mm256_shuffle_epi8(load(levels), half[0]), row1 = _mm256_shuffle_epi8(load(levels + 64), half[1]);
+    __m256i row2 = _mm256_shuffle_epi8(load(levels + 128), half[2]);
+    __m256i row3 = _mm256_shuffle_epi8(load(levels + 192), half[3]);
     __m256i low01 = _mm256_unpacklo_epi32(row0, row1), high01 = _mm256_unpackhi_epi32(row0, row1);
     __m256i low23 = _mm256_unpacklo_epi32(row2, row3), high23 = _mm256_unpackhi_epi32(row2, row3);
     out[0] = _mm256_unpacklo_epi64(low01, low23);
@@ -78,18 +76,30 @@ static inline void decode_half4(const uint8_t *codes, const int8_t *levels, __m2
     out[3] = _mm256_unpackhi_epi64(high01, high23);
 }
 
-void mary_qdecode4_avx2(const uint8_t *codes, const int8_t *levels, int64_t level_stride, int strips, int64_t quads,
-                        int8_t *panel)
+static inline __attribute__((always_inline)) void decode(const int bits, const uint8_t *codes, const int8_t *levels,
+                                                         int64_t level_stride, int strips, int64_t quads, int8_t *panel)
 {
     const int64_t step = 64 * strips;
     for (int64_t quad = 0; quad < quads; quad += 4, panel += 4 * step) {
-        for (int strip = 0; strip < strips; strip++, codes += 128) {
+        for (int strip = 0; strip < strips; strip++, codes += 32 * bits) {
             for (int half = 0; half < 64; half += 32) {
                 __m256i out[4];
-                decode_half4(codes + half, levels + strip * level_stride + half, out);
+                decode_half(bits, codes + half, levels + strip * level_stride + half, out);
                 for (int q = 0; q < 4 && quad + q < quads; q++)
                     store(panel + q * step + 64 * strip + half, out[q]);
             }
         }
     }
+}
+
+void mary_qdecode2_avx2(const uint8_t *codes, const int8_t *levels, int64_t level_stride, int strips, int64_t quads,
+                        int8_t *panel)
+{
+    decode(2, codes, levels, level_stride, strips, quads, panel);
+}
+
+void mary_qdecode4_avx2(const uint8_t *codes, const int8_t *levels, int64_t level_stride, int strips, int64_t quads,
+                        int8_t *panel)
+{
+    decode(4, codes, levels, level_stride, strips, quads, panel);
 }

@@ -47,6 +47,13 @@ mary_status mary_qgemv_scratch(const mary_qproduct *product, size_t *bytes)
     return MARY_OK;
 }
 
+/* Measured: codes that stay in the last cache want less than those that come from memory. */
+static int64_t fetch_ahead(const mary_qweights *w)
+{
+    enum { CACHED_BYTES = 16 << 20 };
+    return w->bytes > CACHED_BYTES ? 16384 : 4096;
+}
+
 typedef struct few {
     const mary_qproduct *p;
     const mary_qgemv_kernels *kernels;
@@ -89,6 +96,7 @@ static void task(void *context, int64_t begin, int64_t end, int thread)
                                       .quads = w->quads,
                                       .x = f->x,
                                       .x_stride = f->x_stride,
+                                      .ahead = fetch_ahead(w),
                                       .rows = f->rows,
                                       .sums = sums};
         f->kernels->multiply[which](&call);

@@ -16,6 +16,7 @@ typedef struct mary_qgemv_call {
     int64_t quads;    /* 8 bits: so many; else rounded up to whole blocks */
     const uint8_t *x; /* [rows][x_stride], zeros behind a row's end; aligned */
     int64_t x_stride;
+    int64_t ahead; /* how many bytes of codes to fetch ahead */
     int rows;      /* 1..MARY_QGEMV_MOST_ROWS */
     int32_t *sums; /* [rows][16 * strips], aligned */
 } mary_qgemv_call;

@@ -7,7 +7,6 @@
 
 #define INLINE    static inline __attribute__((always_inline))
 #define UNROLL(n) _Pragma("GCC unroll 4")
-enum { AHEAD = 2048 };
 
 #if defined(__AVXVNNI__)
 typedef __m256i operand;
@@ -52,13 +51,13 @@ INLINE __m256i spread(const uint8_t *x)
 }
 
 /* Rows `row`.. of x. */
-INLINE void few_bits(const mary_qgemv_call *c, const int bits, int strip, int row, const int rows)
+INLINE void one_bit(const mary_qgemv_call *c, int strip, int row, const int rows)
 {
-    const __m256i mask = _mm256_set1_epi8(bits == 1 ? 1 : 3);
+    const __m256i mask = _mm256_set1_epi8(1);
     const __m256i offset =
         _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12));
     const __m256i halves = _mm256_setr_epi32(0, 0, 0, 0, 4, 4, 4, 4);
-    const int block_bytes = 32 * bits;
+    const int block_bytes = 32;
     const int64_t blocks = (c->quads + MARY_Q_BLOCK - 1) / MARY_Q_BLOCK, step = (int64_t)c->strips * block_bytes;
     const uint8_t *codes = c->codes + strip * block_bytes, *from = c->x + row * c->x_stride;
     const int8_t *table = c->levels + strip * c->level_stride;
@@ -69,18 +68,17 @@ INLINE void few_bits(const mary_qgemv_call *c, const int bits, int strip, int ro
     for (int l = 0; l < 4; l++)
         sum[i][l] = _mm256_setzero_si256();
     for (int64_t block = 0; block < blocks; block++, codes += step) {
-        _mm_prefetch((const char *)codes + AHEAD, _MM_HINT_T0);
+        _mm_prefetch((const char *)codes + c->ahead, _MM_HINT_T0);
         UNROLL(4)
         for (int half = 0; half < 2; half++) {
-            __m256i code = bits == 1 ? _mm256_srlv_epi32(both_lanes(codes + 16 * half), halves)
-                                     : _mm256_load_si256((const __m256i *)(codes + 32 * half));
+            __m256i code = _mm256_srlv_epi32(both_lanes(codes + 16 * half), halves);
             operand x[2];
             UNROLL(4)
             for (int i = 0; i < rows; i++)
                 x[i] = operand_of(spread(from + i * c->x_stride + 16 * block + 8 * half));
             UNROLL(4)
             for (int l = 0; l < 4; l++) {
-                __m256i at = _mm256_and_si256(l == 0 ? code : _mm256_srli_epi32(code, l * bits), mask);
+                __m256i at = _mm256_and_si256(l == 0 ? code : _mm256_srli_epi32(code, l), mask);
                 __m256i weights = _mm256_shuffle_epi8(both_lanes(table + 16 * l), _mm256_or_si256(at, offset));
                 UNROLL(4)
                 for (int i = 0; i < rows; i++)
@@ -96,10 +94,10 @@ INLINE void few_bits(const mary_qgemv_call *c, const int bits, int strip, int ro
     }
 }
 
-INLINE void four_bits(const mary_qgemv_call *c, int strip, int row)
+INLINE void few_bits(const mary_qgemv_call *c, const int bits, int strip, int row)
 {
     const __m256i mask = _mm256_set1_epi8(15);
-    const int block_bytes = 128;
+    const int block_bytes = 32 * bits;
     const int64_t blocks = (c->quads + MARY_Q_BLOCK - 1) / MARY_Q_BLOCK, step = (int64_t)c->strips * block_bytes;
     const uint8_t *codes = c->codes + strip * block_bytes, *from = c->x + row * c->x_stride;
     const int8_t *table = c->levels + strip * c->level_stride;
@@ -111,13 +109,14 @@ INLINE void four_bits(const mary_qgemv_call *c, int strip, int row)
         operand x = operand_of(both_lanes(from + 16 * block));
         UNROLL(4)
         for (int j = 0; j < 4; j++) {
-            const uint8_t *part = codes + 64 * (j / 2);
-            if (j % 2 == 0)
-                _mm_prefetch((const char *)part + AHEAD, _MM_HINT_T0);
+            const int nibble = j * bits / 4; /* of a byte of the block: 2 bits have two rows in each */
+            const uint8_t *part = codes + 64 * (nibble / 2);
+            if (nibble % 2 == 0)
+                _mm_prefetch((const char *)part + c->ahead, _MM_HINT_T0);
             UNROLL(4)
             for (int half = 0; half < 2; half++) {
                 __m256i code = _mm256_load_si256((const __m256i *)(part + 32 * half));
-                code = _mm256_and_si256(j % 2 == 0 ? code : _mm256_srli_epi16(code, 4), mask);
+                code = _mm256_and_si256(nibble % 2 == 0 ? code : _mm256_srli_epi16(code, 4), mask);
                 __m256i levels = _mm256_load_si256((const __m256i *)(table + 64 * j + 32 * half));
                 sum[j][half] = dot(sum[j][half], x, _mm256_shuffle_epi8(levels, code));
             }
@@ -143,7 +142,7 @@ INLINE void eight_bits(const mary_qgemv_call *c, int strip, int row, const int r
     for (int i = 0; i < rows; i++)
         sum[i][0] = sum[i][1] = _mm256_setzero_si256();
     for (int64_t quad = 0; quad < c->quads; quad++, codes += step) {
-        _mm_prefetch((const char *)codes + AHEAD, _MM_HINT_T0);
+        _mm_prefetch((const char *)codes + c->ahead, _MM_HINT_T0);
         UNROLL(4)
         for (int i = 0; i < rows; i++) {
             int32_t four;
@@ -164,16 +163,16 @@ INLINE void eight_bits(const mary_qgemv_call *c, int strip, int row, const int r
 INLINE void multiply(const mary_qgemv_call *c, const int bits)
 {
     for (int strip = 0; strip < c->strips; strip++) {
-        if (bits == 4) { /* eight sums: one row at a time */
+        if (bits == 2 || bits == 4) { /* eight sums: one row at a time */
             for (int row = 0; row < c->rows; row++)
-                four_bits(c, strip, row);
+                few_bits(c, bits, strip, row);
             continue;
         }
         int row = 0;
         for (; row + 2 <= c->rows; row += 2)
-            bits == 8 ? eight_bits(c, strip, row, 2) : few_bits(c, bits, strip, row, 2);
+            bits == 8 ? eight_bits(c, strip, row, 2) : one_bit(c, strip, row, 2);
         if (row < c->rows)
-            bits == 8 ? eight_bits(c, strip, row, 1) : few_bits(c, bits, strip, row, 1);
+            bits == 8 ? eight_bits(c, strip, row, 1) : one_bit(c, strip, row, 1);
     }
 }
 

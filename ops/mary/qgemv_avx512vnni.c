@@ -7,7 +7,6 @@
 
 #define INLINE    static inline __attribute__((always_inline))
 #define UNROLL(n) _Pragma("GCC unroll 4")
-enum { AHEAD = 8192 }; /* bytes that are fetched ahead */
 
 /* Four vectors, lane q of number l holding partial sums of rows 4*l..4*l+3, to the sixteen sums. */
 INLINE __m512i add_lanes(const __m512i *part)
@@ -39,15 +38,15 @@ INLINE __m512i four_levels(const int8_t *table)
     return _mm512_broadcast_i32x4(_mm_load_si128((const __m128i *)table));
 }
 
-/* Codes of 1 and 2 bits: shifted by 2*l (1 bit: l) and masked, a byte is a code of row 4*l + j; with 4*j beside it, it
- * indexes the four levels of each of these rows. */
-INLINE void few_bits(const mary_qgemv_call *c, const int bits, const int first, const int strips, const int rows)
+/* Codes of 1 bit: shifted by l and masked, a byte is a code of row 4*l + j; with 4*j beside it, it indexes the levels
+ * of each of these rows. */
+INLINE void one_bit(const mary_qgemv_call *c, const int first, const int strips, const int rows)
 {
-    const __m512i mask = _mm512_set1_epi8(bits == 1 ? 1 : 3);
+    const __m512i mask = _mm512_set1_epi8(1);
     const __m512i offset = _mm512_broadcast_i32x4(_mm_setr_epi8(0, 0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12));
     const __m512i doubled = _mm512_setr_epi64(0, 1, 0, 1, 2, 3, 2, 3);
     const __m512i halves = _mm512_setr_epi32(0, 0, 0, 0, 4, 4, 4, 4, 0, 0, 0, 0, 4, 4, 4, 4);
-    const int block_bytes = 32 * bits;
+    const int block_bytes = 32;
     const int64_t blocks = (c->quads + MARY_Q_BLOCK - 1) / MARY_Q_BLOCK, step = (int64_t)c->strips * block_bytes;
     const uint8_t *codes = c->codes + first * block_bytes;
     __m512i sum[4][4][4]; /* [row of x][strip][l] */
@@ -66,17 +65,12 @@ INLINE void few_bits(const mary_qgemv_call *c, const int bits, const int first, 
         UNROLL(4)
         for (int s = 0; s < strips; s++) {
             const int8_t *table = c->levels + (first + s) * c->level_stride;
-            __m512i code;
-            _mm_prefetch((const char *)codes + s * block_bytes + AHEAD, _MM_HINT_T0);
-            if (bits == 1) {
-                code = _mm512_castsi256_si512(_mm256_load_si256((const __m256i *)(codes + s * block_bytes)));
-                code = _mm512_srlv_epi32(_mm512_permutexvar_epi64(doubled, code), halves);
-            } else {
-                code = _mm512_load_si512(codes + s * block_bytes);
-            }
+            _mm_prefetch((const char *)codes + s * block_bytes + c->ahead, _MM_HINT_T0);
+            __m512i code = _mm512_castsi256_si512(_mm256_load_si256((const __m256i *)(codes + s * block_bytes)));
+            code = _mm512_srlv_epi32(_mm512_permutexvar_epi64(doubled, code), halves);
             UNROLL(4)
             for (int l = 0; l < 4; l++) {
-                __m512i at = l == 0 ? code : _mm512_srli_epi32(code, (unsigned)(l * bits));
+                __m512i at = l == 0 ? code : _mm512_srli_epi32(code, (unsigned)l);
                 at = _mm512_ternarylogic_epi32(at, mask, offset, 0xea); /* at & mask | offset */
                 __m512i weights = _mm512_shuffle_epi8(four_levels(table + 16 * l), at);
                 UNROLL(4)
@@ -92,12 +86,12 @@ INLINE void few_bits(const mary_qgemv_call *c, const int bits, const int first, 
         _mm512_store_si512(c->sums + (i * c->strips + first + s) * MARY_Q_STRIP, add_lanes(sum[i][s]));
 }
 
-/* Codes of 4 bits: half of a block holds, in lane l, codes of rows 4*l + j for an even j and the next one; a lane is
- * one row, and so is a lane of levels. */
-INLINE void four_bits(const mary_qgemv_call *c, const int first, const int strips, const int rows)
+/* Codes of 2 and 4 bits: half a byte indexes the levels of row 4*l + j in lane l, whatever else is in it. Two bits have
+ * two such rows in each half, so that two shuffles share a mask. */
+INLINE void few_bits(const mary_qgemv_call *c, const int bits, const int first, const int strips, const int rows)
 {
     const __m512i mask = _mm512_set1_epi8(15);
-    const int block_bytes = 128;
+    const int block_bytes = 32 * bits;
     const int64_t blocks = (c->quads + MARY_Q_BLOCK - 1) / MARY_Q_BLOCK, step = (int64_t)c->strips * block_bytes;
     const uint8_t *codes = c->codes + first * block_bytes;
     __m512i sum[4][4][4]; /* [row of x][strip][j] */
@@ -117,16 +111,19 @@ INLINE void four_bits(const mary_qgemv_call *c, const int first, const int strip
         for (int s = 0; s < strips; s++) {
             const int8_t *table = c->levels + (first + s) * c->level_stride;
             UNROLL(4)
-            for (int j = 0; j < 4; j++) {
-                const uint8_t *half = codes + s * block_bytes + 64 * (j / 2);
-                if (j % 2 == 0)
-                    _mm_prefetch((const char *)half + AHEAD, _MM_HINT_T0);
-                __m512i code = _mm512_load_si512(half);
-                code = _mm512_and_si512(j % 2 == 0 ? code : _mm512_srli_epi16(code, 4), mask);
-                __m512i weights = _mm512_shuffle_epi8(_mm512_load_si512(table + 64 * j), code);
-                UNROLL(4)
-                for (int i = 0; i < rows; i++)
-                    sum[i][s][j] = _mm512_dpbusd_epi32(sum[i][s][j], x[i], weights);
+            for (int half = 0; half < bits; half++) { /* halves of bytes; each has 4 / bits rows */
+                const uint8_t *at = codes + s * block_bytes + 64 * (half / 2);
+                if (half % 2 == 0)
+                    _mm_prefetch((const char *)at + c->ahead, _MM_HINT_T0);
+                __m512i code = _mm512_load_si512(at);
+                code = _mm512_and_si512(half % 2 == 0 ? code : _mm512_srli_epi16(code, 4), mask);
+                for (int own = 0; own < 4 / bits; own++) {
+                    const int j = half * 4 / bits + own;
+                    __m512i weights = _mm512_shuffle_epi8(_mm512_load_si512(table + 64 * j), code);
+                    UNROLL(4)
+                    for (int i = 0; i < rows; i++)
+                        sum[i][s][j] = _mm512_dpbusd_epi32(sum[i][s][j], x[i], weights);
+                }
             }
         }
     }
@@ -156,7 +153,7 @@ INLINE void eight_bits(const mary_qgemv_call *c, const int first, const int stri
             UNROLL(4)
             for (int s = 0; s < strips; s++) {
                 const uint8_t *at = codes + half * step + s * 64;
-                _mm_prefetch((const char *)at + AHEAD, _MM_HINT_T0);
+                _mm_prefetch((const char *)at + c->ahead, _MM_HINT_T0);
                 __m512i weights = _mm512_load_si512(at);
                 UNROLL(4)
                 for (int i = 0; i < rows; i++) {
@@ -177,10 +174,10 @@ INLINE void eight_bits(const mary_qgemv_call *c, const int first, const int stri
 
 INLINE void some_strips(const mary_qgemv_call *c, const int bits, const int first, const int strips, const int rows)
 {
-    if (bits <= 2)
+    if (bits == 1)
+        one_bit(c, first, strips, rows);
+    else if (bits <= 4)
         few_bits(c, bits, first, strips, rows);
-    else if (bits == 4)
-        four_bits(c, first, strips, rows);
     else
         eight_bits(c, first, strips, rows);
 }
@@ -189,7 +186,7 @@ INLINE void some_strips(const mary_qgemv_call *c, const int bits, const int firs
 INLINE void all_strips(const mary_qgemv_call *c, const int bits, const int rows)
 {
     int first = 0;
-    if (rows == 1 && c->strips == 4) {
+    if (rows == 1 && c->strips == 4 && bits != 2) { /* two strips of 2 bits keep their tables in registers */
         some_strips(c, bits, 0, 4, 1);
         return;
     }

@@ -28,14 +28,14 @@ static void tile(const mary_qtile_call *c)
     }
 }
 
-/* Where the code of (row 4*lane + j, quad, k) of a strip is. */
-static inline int code_at(int bits, const uint8_t *block, int lane, int j, int quad, int k)
+/* Where in its row's table the level of (row 4*lane + j, quad, k) of a strip is. */
+static inline int place_of(int bits, const uint8_t *block, int lane, int j, int quad, int k)
 {
     switch (bits) {
     case 1:
         return block[16 * (quad / 2) + 4 * j + k] >> (4 * (quad % 2) + lane) & 1;
     case 2:
-        return block[16 * quad + 4 * j + k] >> (2 * lane) & 3;
+        return block[16 * lane + 4 * quad + k] >> (4 * (j / 2)) & 15;
     default:
         return block[64 * (j / 2) + 16 * lane + 4 * quad + k] >> (4 * (j % 2)) & 15;
     }
@@ -51,9 +51,9 @@ static inline void decode(int bits, const uint8_t *codes, const int8_t *levels, 
             const int8_t *table = levels + strip * level_stride;
             for (int row = 0; row < MARY_Q_STRIP; row++) {
                 int lane = row / 4, j = row % 4;
-                const int8_t *own = bits == 4 ? table + 64 * j + 16 * lane : table + 16 * lane + 4 * j;
+                const int8_t *own = bits == 1 ? table + 16 * lane + 4 * j : table + 64 * j + 16 * lane;
                 for (int k = 0; k < MARY_Q_QUAD; k++)
-                    *panel++ = own[code_at(bits, block, lane, j, (int)(quad % MARY_Q_BLOCK), k)];
+                    *panel++ = own[place_of(bits, block, lane, j, (int)(quad % MARY_Q_BLOCK), k)];
             }
         }
     }

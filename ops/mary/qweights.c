@@ -65,7 +65,7 @@ static mary_status set_sizes(mary_qweights *w, const mary_qsource *source, int64
         !mary_size_mul(strip_bytes, strips, &w->group_bytes) ||
         !mary_size_mul(w->group_bytes, (size_t)w->groups, &total) || total > PTRDIFF_MAX / 4)
         return mary_fail_memory(SIZE_MAX);
-    w->level_bytes = w->bits == 8 ? 0 : w->bits == 4 ? 256 : 64;
+    w->level_bytes = w->bits == 8 ? 0 : w->bits == 1 ? 64 : 256;
     w->level_stride = source->level_stride == 0 ? 0 : (int64_t)w->level_bytes;
     w->bytes = total;
     return MARY_OK;
@@ -95,7 +95,7 @@ static void pack_block(int bits, const uint8_t *codes, int64_t stride, uint8_t *
             if (bits == 1)
                 quads[4 * (quad / 2) + j] |= four[quad] << (4 * (quad % 2) + lane);
             else if (bits == 2)
-                quads[4 * quad + j] |= four[quad] << (2 * lane);
+                quads[4 * lane + quad] |= four[quad] << (2 * j);
             else
                 quads[16 * (j / 2) + 4 * lane + quad] |= four[quad] << (4 * (j % 2));
         }
@@ -119,11 +119,16 @@ static void pack_strip(const mary_qweights *w, const uint8_t *codes, int64_t str
 
 static void pack_levels(const mary_qweights *w, const mary_qsource *source, int64_t row, int64_t count, int8_t *table)
 {
-    const int64_t most = INT64_C(1) << w->bits;
     for (int64_t i = 0; i < count; i++) {
         const int8_t *levels = source->levels + (row + i) * source->level_stride;
-        int64_t lane = i / 4, j = i % 4;
-        memcpy(w->bits == 4 ? table + 64 * j + 16 * lane : table + 16 * lane + 4 * j, levels, (size_t)most);
+        const int lane = (int)i / 4, j = (int)i % 4;
+        if (w->bits == 1) {
+            memcpy(table + 16 * lane + 4 * j, levels, 2);
+            continue;
+        }
+        const int shift = w->bits == 2 ? 2 * (j % 2) : 0, mask = w->bits == 2 ? 3 : 15;
+        for (int half = 0; half < 16; half++)
+            table[64 * j + 16 * lane + half] = levels[half >> shift & mask];
     }
 }
 

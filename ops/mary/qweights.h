@@ -7,11 +7,14 @@
  * decoded [quads][16 * strips][4] bytes: a quad of one row is a dword, the operand of a dot product instruction.
  *
  * Packed, a panel is [blocks][strips] of four quads x 16 rows, 256 codes. In a block, row 4*lane + j is row j of
- * 128-bit lane `lane` (0..3): 1 bit   32 bytes: code of (row 4*lane + j, quad q, k) in byte 16*(q/2) + 4*j + k at bit
- * 4*(q%2) + lane 2 bits  64 bytes: in byte 16*q + 4*j + k at bit 2*lane 4 bits 128 bytes: in byte 64*(j/2) + 16*lane +
- * 4*q + k at bit 4*(j%2) so that shifting a whole register (by a lane's own distance for 1 and 2 bits) and one byte
- * shuffle with the levels decode it. Level tables, one for each strip or a single one when levels are shared: 1 and 2
- * bits 64 bytes [lane][j][4], 4 bits 256 bytes [j][lane][16].
+ * 128-bit lane `lane` (0..3):
+ *   1 bit     32 bytes: code of (row 4*lane + j, quad q, k) in byte 16*(q/2) + 4*j + k at bit 4*(q%2) + lane
+ *   2 bits    64 bytes: in byte 16*lane + 4*q + k at bit 2*j
+ *   4 bits   128 bytes: in byte 64*(j/2) + 16*lane + 4*q + k at bit 4*(j%2)
+ * With one bit, shifting a register (by a lane's own distance) and one byte shuffle with the levels decode it. With two
+ * and four bits, half a byte, whatever codes are in it, is the index of a byte shuffle: two bits have two tables for
+ * each half, one for the code of each row in it. Level tables, one for each strip or a single one when levels are
+ * shared: 1 bit 64 bytes [lane][j][4]; 2 and 4 bits 256 bytes [j][lane][16].
  */
 #ifndef MARY_OPS_MARY_QWEIGHTS_H
 #define MARY_OPS_MARY_QWEIGHTS_H

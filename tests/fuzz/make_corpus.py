@@ -315,6 +315,11 @@ def nodes():
         yield f"MaryQLinearGemm-{mary}", node("MaryQLinearGemm", 13, [image[0, 0]] + numbers(4, 6, 1) + [bias], weight_shape=[4, 6], row_length=6, bits=mary)
         yield f"MaryQLinearMatMul-{mary}", node("MaryQLinearMatMul", 13, [image] + numbers(4, 6, 4), weight_shape=[4, 6], row_length=6, bits=mary)
     yield "Table", node("Table", 13, [image, (image,)])  # internal: refused whatever it has
+    for size, stride in ((5, 1), (3, 2), (2, 2)):
+        yield f"MaryQLinearConv-depthwise-{size}x{size}", node("MaryQLinearConv", 13, [image] + numbers(4, size * size, 4) + [bias], weight_shape=[4, 1, size, size],
+                                                               row_length=size * size, bits=mary, group=4, pads=[1, 1, 1, 1], strides=[stride, stride])
+    yield "Resize-u8", node("Resize", 13, [image, None, (ints(1, 1, 2, 2, kind=np.float32),)], mode="linear")
+    yield "QuantizeLinear-image", node("QuantizeLinear", 13, [floats(1, 3, 6, 6), np.float32(0.25), zero])
     yield "MaxPool-u8", node("MaxPool", 13, [image], kernel_shape=[3, 3], pads=[1, 1, 1, 1], strides=[2, 2])
 
 

@@ -1,7 +1,7 @@
 /* Resize and Upsample: values of ONNX's own examples, limits, and both layouts. */
-#include "tests/support/op_run.h"
-
 #include <math.h>
+
+#include "tests/support/op_run.h"
 
 static const float square[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
 
@@ -179,6 +179,33 @@ START_TEST(integers_round_to_even_and_saturate)
 }
 END_TEST
 
+START_TEST(bytes_are_interpolated_as_floats_are)
+{
+    static const float scales[][4] = {{1, 1, 2, 2}, {1, 1, 1.7f, 0.6f}, {1, 1, 3, 0.4f}};
+    for (int s = 0; s < 3; s++) {
+        uint8_t bytes[2 * 3 * 7 * 5];
+        float floats[2 * 3 * 7 * 5];
+        for (int i = 0; i < 2 * 3 * 7 * 5; i++)
+            floats[i] = bytes[i] = (uint8_t)(i * 89 + i / 7);
+        op_case *both[2];
+        for (int type = 0; type < 2; type++) {
+            op_case *c = both[type] = op_case_new("Resize", 13);
+            op_attribute_string(c, "mode", "linear");
+            op_input(c, type ? MARY_UINT8 : MARY_FLOAT, DIMS(2, 3, 7, 5), type ? (void *)bytes : (void *)floats);
+            op_absent(c);
+            op_input(c, MARY_FLOAT, DIMS(4), scales[s]);
+            op_run(c);
+        }
+        const mary_tensor *y = op_output(both[0], 0);
+        for (int64_t i = 0; i < mary_shape_count(&y->shape); i++)
+            ck_assert_float_le(
+                fabsf(((const float *)y->data)[i] - (float)((const uint8_t *)op_output(both[1], 0)->data)[i]), 0.5001f);
+        op_case_free(both[0]);
+        op_case_free(both[1]);
+    }
+}
+END_TEST
+
 START_TEST(an_extrapolation_value_that_is_no_number_becomes_zero_in_integers)
 {
     op_case *c = op_case_new("Resize", 13);
@@ -257,5 +284,6 @@ MARY_TEST_MAIN("ops/resize", nearest_follows_the_coordinate_transformation, near
                linear_follows_the_coordinate_transformation, linear_resizes_two_axes_at_once,
                cubic_and_antialias_agree_with_onnx, crop_and_resize_fills_what_lies_outside,
                sizes_may_keep_the_aspect_ratio, every_mode_runs_in_every_layout_and_type,
-               integers_round_to_even_and_saturate, an_extrapolation_value_that_is_no_number_becomes_zero_in_integers,
-               upsample_scales_by_attribute_or_input, resize_refuses_what_has_no_size)
+               integers_round_to_even_and_saturate, bytes_are_interpolated_as_floats_are,
+               an_extrapolation_value_that_is_no_number_becomes_zero_in_integers, upsample_scales_by_attribute_or_input,
+               resize_refuses_what_has_no_size)
