@@ -16,6 +16,7 @@ typedef struct mary_bytes {
     zip_t *archive;
     zip_file_t *member;
     char *label;   /* "t10k-images.gz" or "mnist.npz:x_test", for messages */
+    bool stored;   /* a member that is not deflated: it can be sought in */
     uint64_t left; /* bytes not read yet, UINT64_MAX when that is unknown (gzip) */
 } mary_bytes;
 
