@@ -4,7 +4,8 @@
 #
 #   bench/levels.sh MARY MODELS MNIST.npz CIFAR10.npz > docs/...
 #
-# MODELS holds lenet5.onnx, lenet300.onnx and resnet32-cifar10.onnx. The test images are used to report, nothing is chosen by them.
+# MODELS holds lenet5.onnx, lenet300.onnx and resnet32-cifar10.onnx. The test images are used to report, nothing is chosen by them. The last table
+# says how long converting with error feedback takes and the most memory that it has.
 set -euo pipefail
 mary=$1 models=$2 mnist=$3 cifar=$4
 work=$(mktemp -d)
@@ -18,9 +19,20 @@ top1() { # MODEL OPTIONS...
     python3 -c 'import json, sys; print("%.2f" % (json.load(open(sys.argv[1]))["models"][0]["top1_percent"]))' "$work/report.json"
 }
 
+converted() { # ARGUMENTS...: converts, leaves "SECONDS, MEGABYTES" in $work/cost
+    python3 - "$work/cost" "$mary" convert -q "$@" <<'PYTHON'
+import resource, subprocess, sys, time
+begin = time.time()
+subprocess.run(sys.argv[2:], check=True)
+peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+open(sys.argv[1], "w").write("%.0f s, %.0f MB" % (time.time() - begin, peak))
+PYTHON
+}
+
 mnist_calibration=(--calibration-data "$mnist" "${mnist_options[@]:2}")
 cifar_calibration=(--calibration-data "$cifar" "${cifar_options[@]:2}")
 
+costs=()
 for activations in float 8; do
     printf '\nActivations: %s\n\n' "$activations"
     echo "| network | method | float | M = 16 | 8 | 4 | 3 | 2 |"
@@ -31,14 +43,20 @@ for activations in float 8; do
         float=$(top1 "$models/$network.onnx" "${options[@]}")
         for method in magnitude kmeans uniform feedback; do
             row="| $network | $method | $float |"
+            cost="| $network | $activations |"
             used=()
             [[ $activations == 8 || $method == feedback ]] && used=("${calibration[@]}")
             for levels in 16 8 4 3 2; do
-                "$mary" convert -q "$models/$network.onnx" "$work/m.onnx" --levels $levels --first-last same --method $method \
+                converted "$models/$network.onnx" "$work/m.onnx" --levels $levels --first-last same --method $method \
                     --activations $activations "${used[@]}"
                 row+=" $(top1 "$work/m.onnx" "${options[@]}") |"
+                cost+=" $(cat "$work/cost") |"
             done
             echo "$row"
+            [[ $method != feedback ]] || costs+=("$cost")
         done
     done
 done
+
+printf '\nConverting with error feedback\n\n| network | activations | M = 16 | 8 | 4 | 3 | 2 |\n|---|---|---|---|---|---|---|\n'
+printf '%s\n' "${costs[@]}"

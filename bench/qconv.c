@@ -165,8 +165,7 @@ static void run_layer(const layer *l, const mary_parallel *parallel, int bits, b
         status = mary_qdepthwise_create(&source, l->kernel, p.cpu, &depthwise);
     else
         status = mary_qweights_create(&source, l->groups, taps, l->depth,
-                                      mary_qproduct_merges(l->groups, l->depth, l->kernel, 1) ? l->kernel : 1, p.cpu,
-                                      &weights);
+                                      mary_qproduct_patches(l->groups, l->depth, taps, 1) ? taps : 1, p.cpu, &weights);
     double packing = now() - start;
     if (status == MARY_OK) {
         p.weights = weights;

@@ -17,15 +17,20 @@ typedef struct packed {
 } packed;
 
 /* source [depth, width] (stride) to panels [TILE / panel][DEPTH][panel], zeros beyond width. */
-static void pack(const float *source, int64_t stride, int64_t depth, int64_t width, int panel, float *to)
+static inline __attribute__((always_inline)) void pack(const float *source, int64_t stride, int64_t depth,
+                                                       int64_t width, const int panel, float *to)
 {
     for (int64_t first = 0; first < width; first += panel) {
-        int64_t inside = width - first < panel ? width - first : panel;
         float *at = to + first * DEPTH;
-        for (int64_t k = 0; k < depth; k++, at += panel) {
-            memcpy(at, source + k * stride + first, (size_t)inside * sizeof *at);
-            for (int64_t i = inside; i < panel; i++)
-                at[i] = 0;
+        const float *from = source + first;
+        if (width - first >= panel) {
+            for (int64_t k = 0; k < depth; k++, at += panel, from += stride)
+                memcpy(at, from, (size_t)panel * sizeof *at);
+            continue;
+        }
+        for (int64_t k = 0; k < depth; k++, at += panel, from += stride) {
+            for (int64_t i = 0; i < panel; i++)
+                at[i] = first + i < width ? from[i] : 0;
         }
     }
 }
@@ -152,6 +157,37 @@ mary_status mary_dense_multiply(const mary_dense_product *product)
     return MARY_OK;
 }
 
+/* Without FMA, so that every machine has the same bits. */
+static inline __attribute__((always_inline)) void add_scaled_body(float *to, const float *from, float factor,
+                                                                  int64_t count)
+{
+    for (int64_t i = 0; i < count; i++)
+        to[i] += factor * from[i];
+}
+
+static void add_scaled_plain(float *to, const float *from, float factor, int64_t count)
+{
+    add_scaled_body(to, from, factor, count);
+}
+
+#if defined(__x86_64__)
+static __attribute__((target("avx2"))) void add_scaled_avx2(float *to, const float *from, float factor, int64_t count)
+{
+    add_scaled_body(to, from, factor, count);
+}
+#endif
+
+void mary_dense_add_scaled(float *to, const float *from, float factor, int64_t count)
+{
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx2")) {
+        add_scaled_avx2(to, from, factor, count);
+        return;
+    }
+#endif
+    add_scaled_plain(to, from, factor, count);
+}
+
 void mary_dense_mirror(float *matrix, int64_t size, int threads)
 {
     enum { SQUARE = 32 };
@@ -179,9 +215,7 @@ static mary_status factor_rows(float *matrix, int64_t size, int64_t begin, int64
         for (int64_t j = i + 1; j < size; j++)
             row[j] *= inverse;
         for (int64_t k = i + 1; k < end; k++) {
-            float factor = row[k], *other = matrix + k * size;
-            for (int64_t j = k; j < size; j++)
-                other[j] -= factor * row[j];
+            mary_dense_add_scaled(matrix + k * size + k, row + k, -row[k], size - k);
         }
     }
     return MARY_OK;

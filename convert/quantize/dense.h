@@ -22,6 +22,9 @@ typedef struct mary_dense_product {
 /* c += a^T b. */
 mary_status mary_dense_multiply(const mary_dense_product *product);
 
+/* to[count] += factor * from[count]. */
+void mary_dense_add_scaled(float *to, const float *from, float factor, int64_t count);
+
 /* Below the diagonal becomes a copy of what is above it. */
 void mary_dense_mirror(float *matrix, int64_t size, int threads);
 

@@ -107,8 +107,7 @@ static mary_status sweep(const search *s, const chunk *c, scratch *own)
                 float error = target - levels[code];
                 s->codes[(c->first + r) * length + j] = (uint8_t)code;
                 errors[r] = error;
-                for (int64_t i = begin; i < j; i++)
-                    sums[i] += error * l[i];
+                mary_dense_add_scaled(sums + begin, l + begin, error, j - begin);
             }
         }
         mary_dense_product rest = {.a = own->errors_down + begin * CHUNK,
@@ -181,12 +180,41 @@ static mary_status descend(const search *s, const chunk *c, scratch *own)
                 s->errors[c->first + r] += gain;
                 *code = (uint8_t)best;
                 any = true;
-                for (int64_t i = 0; i < length; i++)
-                    sums[i] += change * h[i];
+                mary_dense_add_scaled(sums, h, change, length);
             }
         }
     }
     return gradient(s, c, own);
+}
+
+/* sums[code of k] += rows[k], of SPAN floats each. */
+static inline __attribute__((always_inline)) void sum_by_code_body(float *sums, const float *rows, const uint8_t *codes,
+                                                                   int64_t count)
+{
+    for (int64_t k = 0; k < count; k++) {
+        float *to = sums + codes[k] * SPAN;
+        for (int i = 0; i < SPAN; i++)
+            to[i] += rows[k * SPAN + i];
+    }
+}
+
+#if defined(__x86_64__)
+static __attribute__((target("avx2"))) void sum_by_code_avx2(float *sums, const float *rows, const uint8_t *codes,
+                                                             int64_t count)
+{
+    sum_by_code_body(sums, rows, codes, count);
+}
+#endif
+
+static void sum_by_code(float *sums, const float *rows, const uint8_t *codes, int64_t count)
+{
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx2")) {
+        sum_by_code_avx2(sums, rows, codes, count);
+        return;
+    }
+#endif
+    sum_by_code_body(sums, rows, codes, count);
 }
 
 /* normal[r] = A^T H A, right[r] = A^T H (w - q) for every row of the chunk; `sums` holds (q - w) H. */
@@ -203,12 +231,7 @@ static void normal_equations(const search *s, const chunk *c, scratch *own)
         for (int64_t r = 0; r < c->rows; r++) {
             const uint8_t *codes = s->codes + (c->first + r) * length;
             memset(own->by_code, 0, (size_t)(count * SPAN) * sizeof *own->by_code);
-            for (int64_t k = 0; k < length; k++) {
-                float *to = own->by_code + codes[k] * SPAN;
-                const float *from = own->span + k * SPAN;
-                for (int i = 0; i < SPAN; i++)
-                    to[i] += from[i];
-            }
+            sum_by_code(own->by_code, own->span, codes, length);
             double *normal = own->normal + r * count * count;
             for (int64_t i = 0; i < width; i++) {
                 double *row = normal + codes[begin + i] * count;

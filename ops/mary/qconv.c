@@ -55,9 +55,8 @@ static mary_status pack_weights(qconv *state)
     if (mary_conv_is_depthwise(group, depth, w->dims[0] / group))
         return mary_qdepthwise_create(&state->layer.source, w->dims[w->rank - 1], state->cpu, &state->depthwise);
     const mary_window_attributes *window = &state->attributes.window;
-    int64_t width = w->dims[w->rank - 1],
-            dilation = window->dilation_count > 0 ? window->dilations[window->dilation_count - 1] : 1;
-    int64_t run_taps = mary_qproduct_merges(group, depth, width, dilation) ? width : 1;
+    int64_t dilation = window->dilation_count > 0 ? window->dilations[window->dilation_count - 1] : 1;
+    int64_t run_taps = mary_qproduct_patches(group, depth, taps, dilation) ? taps : 1;
     return mary_qweights_create(&state->layer.source, group, taps, depth, run_taps, state->cpu, &state->codes);
 }
 

@@ -8,7 +8,7 @@
 #include "ops/mary/qproduct.h"
 #include "ops/qlinear.h"
 
-enum { COLUMN_BYTES = 24 * 1024, GRAIN_MACS = 500000, LINES = 4 /* of a group */ };
+enum { COLUMN_BYTES = 24 * 1024, GRAIN_MACS = 200000, LINES = 4 /* of a group */ };
 
 struct mary_qdepthwise {
     const mary_qdepthwise_kernels *kernels; /* NULL: plain loops */

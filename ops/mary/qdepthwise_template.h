@@ -39,8 +39,17 @@ INLINE void store_channels(uint8_t *p, vec x, int n)
 #define SET_WORDS(x)  _mm512_set1_epi16((short)(x))
 #define SET_REALS(x)  _mm512_set1_ps(x)
 #define ZERO()        _mm512_setzero_si512()
-#define DOT(s, x, w)  _mm512_dpbusd_epi32(s, x, w)
 #define LOAD_REALS(p) _mm512_load_ps((const float *)(const void *)(p))
+#define DOT(s, x, w)  dot(s, x, w)
+INLINE vec dot(vec sum, vec x, vec weights)
+{
+#if defined(__clang__)
+    return _mm512_dpbusd_epi32(sum, x, weights);
+#else /* gcc 12 gives the intrinsic two moves more */
+    __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(x), "vm"(weights));
+    return sum;
+#endif
+}
 #else
 enum { BLOCK = 32 };
 typedef __m256i vec;
@@ -82,7 +91,16 @@ INLINE void store_channels(uint8_t *p, vec x, int n)
 #define ZERO()        _mm256_setzero_si256()
 #define LOAD_REALS(p) _mm256_load_ps((const float *)(const void *)(p))
 #if defined(__AVXVNNI__)
-#define DOT(s, x, w) _mm256_dpbusd_avx_epi32(s, x, w)
+#define DOT(s, x, w) dot(s, x, w)
+INLINE vec dot(vec sum, vec x, vec weights)
+{
+#if defined(__clang__)
+    return _mm256_dpbusd_avx_epi32(sum, x, weights);
+#else
+    __asm__("%{vex%} vpdpbusd %2, %1, %0" : "+x"(sum) : "x"(x), "xm"(weights));
+    return sum;
+#endif
+}
 #else
 /* vpmaddubsw saturates at 16 bits: two products of seven bits each stay below, so the eighth bit goes by itself. */
 #define DOT(s, x, w) dot(s, x, w)

@@ -17,7 +17,12 @@ INLINE operand operand_of(__m256i x)
 }
 INLINE __m256i dot(__m256i sum, operand x, __m256i weights)
 {
+#if defined(__clang__)
     return _mm256_dpbusd_avx_epi32(sum, x, weights);
+#else /* gcc 12 gives the intrinsic two moves more */
+    __asm__("%{vex%} vpdpbusd %2, %1, %0" : "+x"(sum) : "x"(x), "xm"(weights));
+    return sum;
+#endif
 }
 #else
 /* vpmaddubsw saturates at 16 bits: two products of seven bits each stay below, so the eighth bit goes by itself. */

@@ -8,6 +8,16 @@
 #define INLINE    static inline __attribute__((always_inline))
 #define UNROLL(n) _Pragma("GCC unroll 4")
 
+INLINE __m512i dot(__m512i sum, __m512i x, __m512i weights)
+{
+#if defined(__clang__)
+    return _mm512_dpbusd_epi32(sum, x, weights);
+#else /* gcc 12 gives the intrinsic two moves more */
+    __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(x), "vm"(weights));
+    return sum;
+#endif
+}
+
 /* Four vectors, lane q of number l holding partial sums of rows 4*l..4*l+3, to the sixteen sums. */
 INLINE __m512i add_lanes(const __m512i *part)
 {
@@ -75,7 +85,7 @@ INLINE void one_bit(const mary_qgemv_call *c, const int first, const int strips,
                 __m512i weights = _mm512_shuffle_epi8(four_levels(table + 16 * l), at);
                 UNROLL(4)
                 for (int i = 0; i < rows; i++)
-                    sum[i][s][l] = _mm512_dpbusd_epi32(sum[i][s][l], x[i], weights);
+                    sum[i][s][l] = dot(sum[i][s][l], x[i], weights);
             }
         }
     }
@@ -122,7 +132,7 @@ INLINE void few_bits(const mary_qgemv_call *c, const int bits, const int first, 
                     __m512i weights = _mm512_shuffle_epi8(_mm512_load_si512(table + 64 * j), code);
                     UNROLL(4)
                     for (int i = 0; i < rows; i++)
-                        sum[i][s][j] = _mm512_dpbusd_epi32(sum[i][s][j], x[i], weights);
+                        sum[i][s][j] = dot(sum[i][s][j], x[i], weights);
                 }
             }
         }
@@ -159,7 +169,7 @@ INLINE void eight_bits(const mary_qgemv_call *c, const int first, const int stri
                 for (int i = 0; i < rows; i++) {
                     int32_t four;
                     __builtin_memcpy(&four, c->x + i * c->x_stride + 4 * (quad + half), sizeof four);
-                    sum[i][s][half] = _mm512_dpbusd_epi32(sum[i][s][half], _mm512_set1_epi32(four), weights);
+                    sum[i][s][half] = dot(sum[i][s][half], _mm512_set1_epi32(four), weights);
                 }
             }
         }

@@ -26,9 +26,9 @@ typedef struct mary_qproduct {
     const mary_parallel *parallel;
 } mary_qproduct;
 
-/* A kernel row of the convolution becomes one run of bytes: for images of few channels, whose quads would be mostly
- * padding. Asked at load; mary_qproduct_scratch and _run make pixels dense where they are not. */
-bool mary_qproduct_merges(int64_t groups, int64_t depth, int64_t kernel_width, int64_t dilation_width);
+/* A window becomes one run of bytes, by copying: for few channels, whose quads would be mostly padding. Asked at load
+ * (then run_taps = taps); mary_qproduct_scratch and _run make pixels dense where they are not. */
+bool mary_qproduct_patches(int64_t groups, int64_t depth, int64_t taps, int64_t dilation_width);
 
 /* Whichever driver fits; data pointers may be NULL in _scratch. */
 mary_status mary_qproduct_scratch(const mary_qproduct *product, size_t *bytes);

@@ -1,6 +1,6 @@
 /* Integer convolution and matrix product through the tile kernels. As in ops/conv_tiles.c nothing is copied: a tile of
  * pixels is a table of pointers into the activations, one for each pixel and run; padding points at a row of the zero
- * point.
+ * point. Only windows on few channels, whose quads would be mostly padding, are copied into one run each (patches).
  *
  * The loops: a chunk of panels, decoded into the second-level cache, then tiles of pixels, then the chunk's panels.
  * Threads share pixels, or panels when pixels are so few that decoding all panels in every thread would cost more than
@@ -18,7 +18,8 @@ enum {
     CHUNK_BYTES = 384 * 1024, /* of decoded panels, per thread */
     GRAIN_MACS = 2000000,     /* waking a thread costs about as much */
     FEW_PIXELS = 1024,        /* fewer: decoding weighs */
-    MERGED_DEPTH = 16,
+    PATCHED_DEPTH = 16,
+    COPY = 16,               /* bytes that a line of a patch is copied by */
     GROUP_BYTES = 16 * 1024, /* of activations: what tiles that share row pointers read, in the first-level cache */
     MOST_TILES = 8           /* such tiles */
 };
@@ -28,19 +29,20 @@ typedef struct tiles {
     const mary_qweights *w;
     const mary_qkernels *kernels;
     mary_table_function *table;
-    int64_t chunk;        /* panels decoded at once */
-    int64_t pixels;       /* of the whole batch */
-    bool merged;          /* a run is a kernel row */
-    bool matrix;          /* output pixel i is input pixel i */
-    bool by_panel;        /* threads share panels, not pixels */
-    int most_pixels;      /* that share row pointers, for any number of strips */
-    int64_t run_bytes;    /* that a kernel reads of a run: run_depth padded */
-    int64_t x_stride;     /* of the dense copy, if there is one */
-    const uint8_t *x;     /* the product's, or its dense copy */
-    const uint8_t *x_end; /* nothing is read from here on */
+    int64_t chunk;                           /* panels decoded at once */
+    int64_t pixels;                          /* of the whole batch */
+    bool patched;                            /* a window is one run, a copy */
+    int64_t lines, line_bytes, patch_stride; /* of its copy: kernel lines, bytes of each, distance of patches */
+    bool matrix;                             /* output pixel i is input pixel i */
+    bool by_panel;                           /* threads share panels, not pixels */
+    int most_pixels;                         /* that share row pointers, for any number of strips */
+    int64_t run_bytes;                       /* that a kernel reads of a run: run_depth padded */
+    int64_t x_stride;                        /* of the dense copy, if there is one */
+    const uint8_t *x;                        /* the product's, or its dense copy */
+    const uint8_t *x_end;                    /* nothing is read from here on */
     int64_t extent[MARY_WINDOW_AXES];
     /* scratch */
-    int64_t *offsets; /* runs: from the window's first pixel */
+    int64_t *offsets; /* runs (patched: lines), from the window's first pixel */
     int64_t reach;    /* the largest of them */
     uint8_t *zeros;   /* run_bytes of the zero point */
     uint8_t *dense;
@@ -63,10 +65,10 @@ static int64_t quads_of(int64_t bytes)
     return (bytes + MARY_Q_QUAD - 1) / MARY_Q_QUAD;
 }
 
-bool mary_qproduct_merges(int64_t groups, int64_t depth, int64_t kernel_width, int64_t dilation_width)
+bool mary_qproduct_patches(int64_t groups, int64_t depth, int64_t taps, int64_t dilation_width)
 {
-    return groups == 1 && dilation_width == 1 && kernel_width > 1 && depth > 0 && depth < MERGED_DEPTH &&
-           quads_of(kernel_width * depth) < kernel_width * quads_of(depth);
+    return groups == 1 && dilation_width == 1 && taps > 1 && depth > 0 && depth < PATCHED_DEPTH &&
+           quads_of(taps * depth) < taps * quads_of(depth);
 }
 
 /* Pixels or panels? With few pixels each panel is used little, and decoding it in every thread costs. */
@@ -97,9 +99,12 @@ static void plan(const mary_qproduct *p, tiles *t)
     t->kernels = t->w->kernels;
     t->table = mary_table_function_for(p->cpu);
     t->pixels = p->batch * v->output_pixels;
-    t->merged = t->w->run_depth != p->depth;
+    t->patched = t->w->run_depth != p->depth;
+    t->lines = v->kernel[0] * v->kernel[1];
+    t->line_bytes = v->kernel[2] * p->depth;
     t->run_bytes = t->w->run_quads * MARY_Q_QUAD;
-    t->x_stride = t->merged ? p->groups * p->depth : p->x_stride;
+    t->patch_stride = (t->run_bytes + 2 * COPY - 1) / COPY * COPY;
+    t->x_stride = t->patched ? p->groups * p->depth : p->x_stride;
     t->matrix = v->taps == 1 && v->input_pixels == v->output_pixels;
     for (int axis = 0; axis < MARY_WINDOW_AXES; axis++) {
         t->extent[axis] = (v->kernel[axis] - 1) * v->dilation[axis] + 1;
@@ -121,14 +126,16 @@ static mary_status lay_out(tiles *t, bool dense, char *scratch, size_t *bytes)
 {
     const mary_qproduct *p = t->p;
     size_t rows, decoded = 0, copy = 0;
-    size_t offsets = align_up((size_t)t->w->runs * sizeof(int64_t)), zeros = align_up((size_t)t->run_bytes);
+    size_t offsets = align_up((size_t)(t->patched ? t->lines : t->w->runs) * sizeof(int64_t)),
+           zeros = align_up((size_t)t->run_bytes);
     if (!mary_size_mul((size_t)t->w->runs, (size_t)t->most_pixels, &rows) ||
         !mary_size_mul(rows, sizeof(uint8_t *), &t->rows_bytes) ||
-        !mary_size_mul(rows, (size_t)t->run_bytes, &t->edge_bytes) || t->edge_bytes > PTRDIFF_MAX / 8 ||
+        !mary_size_mul(rows, (size_t)(t->patched ? t->patch_stride : t->run_bytes), &t->edge_bytes) ||
+        t->edge_bytes > PTRDIFF_MAX / 8 ||
         (t->w->bits != 8 &&
          !mary_size_mul((size_t)mary_qweights_panel_size(t->w, t->w->nr / MARY_Q_STRIP), (size_t)t->chunk, &decoded)))
         return mary_fail_memory(SIZE_MAX);
-    if (!t->merged && t->w->run_depth % MARY_Q_QUAD == 0)
+    if (!t->patched && t->w->run_depth % MARY_Q_QUAD == 0)
         t->edge_bytes = 0;
     if (dense && (!mary_size_mul((size_t)(p->batch * p->window.input_pixels), (size_t)t->x_stride, &copy)))
         return mary_fail_memory(SIZE_MAX);
@@ -152,14 +159,14 @@ mary_status mary_qtiles_scratch(const mary_qproduct *product, size_t *bytes)
 {
     tiles t;
     plan(product, &t);
-    return lay_out(&t, t.merged, NULL, bytes); /* a planner may settle the stride later: room for the dense copy */
+    return lay_out(&t, t.patched, NULL, bytes); /* a planner may settle the stride later: room for the dense copy */
 }
 
 /* Where one thread is. */
 typedef struct place {
     const uint8_t **rows; /* [runs][stride] */
     int64_t stride;       /* pixels that they are for */
-    uint8_t *edges;       /* [runs][stride][run_bytes]: runs that cross the image's border or the tensor's end */
+    uint8_t *edges;       /* [runs][stride][run_bytes]: runs that cross the tensor's end; or patches */
     int8_t *decoded;
     int64_t position[MARY_WINDOW_AXES]; /* of the next pixel */
     const uint8_t *image;               /* its image, the group's first channel */
@@ -186,20 +193,36 @@ static const uint8_t *guard(const tiles *t, const uint8_t *from, int64_t count, 
     return edge;
 }
 
-/* A kernel row of which some pixels are inside the image: line positions [first, first + kernel). */
-static const uint8_t *merged_run(const tiles *t, const uint8_t *line, int64_t first, uint8_t *edge)
+/* The lines of a window inside the image, side by side. Whole vectors are copied: the excess is overwritten by the next
+ * line, or lies between the patches. */
+static void copy_patch(const tiles *t, const uint8_t *from, uint8_t *to)
+{
+    const int64_t lines = t->lines, bytes = t->line_bytes, *const offsets = t->offsets;
+    for (int64_t line = 0; line < lines; line++, to += bytes) {
+        const uint8_t *start = from + offsets[line];
+        memcpy(to, start, COPY);
+        if (bytes > COPY)
+            memcpy(to + COPY, start + COPY, COPY);
+        for (int64_t i = 2 * COPY; i < bytes; i += COPY)
+            memcpy(to + i, start + i, COPY);
+    }
+}
+
+/* The same where the window lies partly outside, or near the tensor's end. */
+static void copy_border(const tiles *t, const uint8_t *image, const int64_t first[MARY_WINDOW_AXES], uint8_t *to)
 {
     const mary_window *v = &t->p->window;
-    int64_t begin = first < 0 ? 0 : first, end = first + v->kernel[2], depth = t->p->depth;
-    if (end > v->input[2])
-        end = v->input[2];
-    if (line == NULL || begin >= end)
-        return t->zeros;
-    if (end - begin == v->kernel[2])
-        return guard(t, line + first * depth, t->w->run_depth, edge);
-    memset(edge, t->p->x_zero, (size_t)t->run_bytes);
-    memcpy(edge + (begin - first) * depth, line + begin * depth, (size_t)((end - begin) * depth));
-    return edge;
+    const int64_t depth = t->p->depth;
+    int64_t begin = first[2] < 0 ? 0 : first[2], end = first[2] + v->kernel[2];
+    end = end < v->input[2] ? end : v->input[2];
+    memset(to, t->p->x_zero, (size_t)t->run_bytes);
+    for (int64_t line = 0; line < t->lines && begin < end; line++, to += t->line_bytes) {
+        int64_t d = first[0] + line / v->kernel[1] * v->dilation[0],
+                h = first[1] + line % v->kernel[1] * v->dilation[1];
+        if (d >= 0 && d < v->input[0] && h >= 0 && h < v->input[1])
+            memcpy(to + (begin - first[2]) * depth, image + ((d * v->input[1] + h) * v->input[2] + begin) * depth,
+                   (size_t)((end - begin) * depth));
+    }
 }
 
 /* Pointers of a window that lies partly outside: run by run. `first` is the input position of its first tap. */
@@ -213,11 +236,6 @@ static void border_rows(const tiles *t, const place *at, const int64_t first[MAR
             int64_t h = first[1] + kh * v->dilation[1];
             bool inside = d >= 0 && d < v->input[0] && h >= 0 && h < v->input[1];
             const uint8_t *line = inside ? at->image + (d * v->input[1] + h) * v->input[2] * t->x_stride : NULL;
-            if (t->merged) {
-                at->rows[entry] = merged_run(t, line, first[2], at->edges + entry * t->run_bytes);
-                entry += at->stride;
-                continue;
-            }
             for (int64_t kw = 0; kw < v->kernel[2]; kw++, entry += at->stride) {
                 int64_t x = first[2] + kw * v->dilation[2];
                 at->rows[entry] = inside && x >= 0 && x < v->input[2]
@@ -245,13 +263,25 @@ static void line_rows(const tiles *t, const place *at, int row, int64_t count)
     int64_t begin = first[2] < 0 ? (-first[2] + step - 1) / step : 0, end = last < 0 ? 0 : last / step + 1;
     if (inside) {
         line = at->image + ((first[0] * v->input[1] + first[1]) * v->input[2] + first[2]) * t->x_stride;
-        int64_t spare = t->x_end - line - t->reach - t->run_bytes;
+        int64_t read = t->patched ? (t->line_bytes + COPY - 1) / COPY * COPY : t->run_bytes;
+        int64_t spare = t->x_end - line - t->reach - read;
         int64_t safe = spare < 0 ? 0 : t->x_stride == 0 ? count : spare / (step * t->x_stride) + 1;
         end = end < safe ? end : safe;
     }
     end = end < count ? end : count;
     begin = !inside || begin > end ? end : begin;
     end = inside ? end : begin;
+    if (t->patched) {
+        uint8_t *patch = at->edges + row * t->patch_stride;
+        for (int64_t i = begin; i < end; i++)
+            copy_patch(t, line + i * step * t->x_stride, patch + i * t->patch_stride);
+        for (int64_t i = 0; i < count; i++, first[2] += step, patch += t->patch_stride) {
+            at->rows[row + i] = patch;
+            if (i < begin || i >= end)
+                copy_border(t, at->image, first, patch);
+        }
+        return;
+    }
     for (int64_t run = 0; run < t->w->runs && begin < end; run++) {
         const uint8_t **to = at->rows + run * at->stride + row, *from = line + t->offsets[run];
         for (int64_t i = begin; i < end; i++)
@@ -378,7 +408,7 @@ static void task(void *context, int64_t begin, int64_t end, int thread)
     }
 }
 
-/* Pixels next to each other, for merged runs. */
+/* Pixels next to each other, for patches. */
 static void make_dense(const tiles *t)
 {
     const mary_qproduct *p = t->p;
@@ -393,10 +423,10 @@ void mary_qtiles_run(const mary_qproduct *product, void *scratch)
     size_t bytes;
     plan(product, &t);
     const mary_window *v = &product->window;
-    if (t.pixels == 0 || t.w->group_panels == 0 || lay_out(&t, t.merged, scratch, &bytes) != MARY_OK)
+    if (t.pixels == 0 || t.w->group_panels == 0 || lay_out(&t, t.patched, scratch, &bytes) != MARY_OK)
         return;
     t.x = product->x;
-    if (t.merged && product->x_stride != t.x_stride) {
+    if (t.patched && product->x_stride != t.x_stride) {
         make_dense(&t);
         t.x = t.dense;
     }
@@ -407,7 +437,7 @@ void mary_qtiles_run(const mary_qproduct *product, void *scratch)
     for (int64_t kd = 0; kd < v->kernel[0]; kd++) {
         for (int64_t kh = 0; kh < v->kernel[1]; kh++) {
             int64_t line = (kd * v->dilation[0] * v->input[1] + kh * v->dilation[1]) * v->input[2];
-            for (int64_t kw = 0; kw < (t.merged ? 1 : v->kernel[2]); kw++)
+            for (int64_t kw = 0; kw < (t.patched ? 1 : v->kernel[2]); kw++)
                 *offset++ = t.reach = (line + kw * v->dilation[2]) * t.x_stride;
         }
     }

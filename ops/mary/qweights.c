@@ -138,6 +138,9 @@ static void pack_rows(const mary_qweights *w, const mary_qsource *source, int64_
 {
     int64_t count = w->filters - first < MARY_Q_STRIP ? w->filters - first : MARY_Q_STRIP;
     int64_t panel = first / w->nr, padded = w->quads * MARY_Q_QUAD;
+    bool in_order = true;
+    for (int64_t k = 0; k < source->row_length && in_order; k++)
+        in_order = order[k] == k;
     memset(codes, 0, (size_t)(MARY_Q_STRIP * stride));
     for (int64_t i = 0; i < count; i++) {
         int64_t row = group * w->filters + first + i;
@@ -147,7 +150,7 @@ static void pack_rows(const mary_qweights *w, const mary_qsource *source, int64_
         if (w->bits == 8) { /* levels at once */
             for (int64_t k = 0; k < padded; k++)
                 to[k] = order[k] >= 0 ? (uint8_t)levels[row_codes[order[k]]] : 0;
-        } else if (w->run_depth == source->row_length) { /* in order already */
+        } else if (in_order) {
             memcpy(to, row_codes, (size_t)source->row_length);
         } else {
             for (int64_t k = 0; k < padded; k++)

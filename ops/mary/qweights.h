@@ -2,7 +2,7 @@
  * decoded a panel at a time; 8-bit codes are stored as the levels that they stand for, which are as small.
  *
  * A row is `runs` runs of run_depth weights, a run for each pointer to activations that a kernel follows (a tap of the
- * convolution, or a kernel row of an image with few channels). Every run is padded to quads of four weights, the
+ * convolution, or the whole window on an image of few channels). Every run is padded to quads of four weights, the
  * padding decodes to 0. A strip is 16 rows. A panel is nr rows (nr / 16 strips, fewer in the last panel of a group),
  * decoded [quads][16 * strips][4] bytes: a quad of one row is a dword, the operand of a dot product instruction.
  *
@@ -45,7 +45,7 @@ typedef struct mary_qweights {
 } mary_qweights;
 
 /* How the row of a convolution is cut: `taps` kernel positions of `depth` channels (the file's order is [depth][taps]),
- * run_taps of them to a run (a divisor of taps; 1, or the kernel's width). Gemm: taps = run_taps = 1. */
+ * run_taps of them to a run (a divisor of taps; 1, or all). Gemm: taps = run_taps = 1. */
 mary_status mary_qweights_create(const mary_qsource *source, int64_t groups, int64_t taps, int64_t depth,
                                  int64_t run_taps, mary_cpu cpu, mary_qweights **weights);
 /* With kernels of one's own choice: for tests. */

@@ -1,5 +1,5 @@
 /* Bytes -> a model -> a converted one, with settings that a sum of the bytes chooses, and back to float. Every other
- * one with integer activations, calibrated on two made-up samples. */
+ * one with integer activations, every other one by error feedback, calibrated on two made-up samples. */
 #include <string.h>
 
 #include "onnx/model.h"
@@ -83,8 +83,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     mary_calibration calibration = {&s, 2, give};
     fuzz_begin();
     mary_status status = mary_model_load_memory(bytes, size, &model);
-    if (status == MARY_OK && (choice & 64) && make_samples(model, &s)) {
-        options.activations = 8;
+    if (status == MARY_OK && (choice & (64 | 1024)) && make_samples(model, &s)) {
+        options.activations = (choice & 64) ? 8 : 0;
+        options.method = (choice & 1024) ? "feedback" : options.method;
         options.calibration = &calibration;
         options.calibration_method = mary_calibration_method(choice >> 7 & 7, NULL);
     }

@@ -141,7 +141,7 @@ static mary_convert_options feedback_at(int levels, const mary_calibration *cali
                                   .granularity = MARY_GRANULARITY_CHANNEL,
                                   .method = "feedback",
                                   .calibration = calibration,
-                                  .threads = 2};
+                                  .threads = 1};
 }
 
 static samples data;
@@ -243,6 +243,27 @@ START_TEST(values_that_are_not_finite_are_refused_by_name)
     model = block();
     assert_fails(mary_convert(model, &options, NULL), MARY_ERROR_INVALID, "calibration run 0");
     mary_model_free(&model);
+}
+END_TEST
+
+START_TEST(integer_layers_are_measured_too)
+{
+    fill(&data);
+    for (int levels = 2; levels <= 16; levels *= 2) {
+        mary_convert_options options = feedback_at(levels, &calibration);
+        options.activations = 8;
+        double measured = loss(options, &data);
+        options.method = "magnitude";
+        double nearest = loss(options, &data);
+        ck_assert_msg(measured < 0.5 * nearest, "M = %d: %g, nearest levels %g", levels, measured, nearest);
+    }
+    mary_convert_options options = feedback_at(256, &calibration);
+    options.granularity = MARY_GRANULARITY_AUTO; /* an int8 grid, coded by feedback */
+    options.activations = 8;
+    double measured = loss(options, &data);
+    options.method = "magnitude";
+    double nearest = loss(options, &data);
+    ck_assert_msg(measured < 1.05 * nearest && measured < 2e-3, "int8: %g, nearest levels %g", measured, nearest);
 }
 END_TEST
 
@@ -356,6 +377,6 @@ END_TEST
 MARY_TEST_MAIN("convert/calibrate/in_order", outputs_are_nearer_to_the_float_ones_than_with_nearest_levels,
                biases_make_up_for_means_and_appear_where_there_was_none,
                the_bytes_do_not_depend_on_the_number_of_threads, without_calibration_data_it_says_what_is_missing,
-               values_that_are_not_finite_are_refused_by_name, failures_of_the_callback_come_back,
-               layers_of_other_methods_and_float_ones_stand_beside_measured_ones,
+               values_that_are_not_finite_are_refused_by_name, integer_layers_are_measured_too,
+               failures_of_the_callback_come_back, layers_of_other_methods_and_float_ones_stand_beside_measured_ones,
                a_weight_that_two_layers_share_is_measured_in_both, memory_that_runs_out_is_a_status)

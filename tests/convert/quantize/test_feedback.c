@@ -97,7 +97,7 @@ static double error_of(const made *m, const mary_feedback_codes *c, int64_t row,
     double trace = 0, sum = 0;
     for (int64_t k = 0; k < length; k++)
         trace += h[k * length + k];
-    double ridge = trace > 0 ? 0.01 * trace / (double)length : 1;
+    double ridge = trace > 0 ? 0.03 * trace / (double)length : 1;
     for (int64_t i = 0; i < length; i++) {
         double a = (double)w[i] - levels_of(c, row)[codes[i]];
         sum += ridge * a * a;

@@ -174,6 +174,32 @@ START_TEST(long_rows_and_many_chunks_are_right)
 }
 END_TEST
 
+/* Large enough to be cut: by pixels, by panels, and by panels of several groups. */
+START_TEST(cuts_between_threads_do_not_show)
+{
+    conv_shape pixels = plane(1, 1, 32, 48, 40, 40, 3, 1, 1), panels = plane(1, 1, 256, 1024, 2, 2, 3, 1, 1);
+    conv_shape grouped = plane(1, 4, 96, 200, 3, 3, 3, 1, 1), strided = plane(2, 1, 3, 70, 90, 91, 7, 2, 3);
+    qlinear_options o = options_of(2);
+    o.residual = true;
+    check(&pixels, o);
+    check(&panels, o);
+    check(&grouped, o);
+    check(&strided, o);
+}
+END_TEST
+
+START_TEST(dilated_windows_are_right)
+{
+    for (int64_t depth = 3; depth <= 8; depth += 5) {
+        conv_shape s = plane(1, 1, depth, 9, 11, 10, 3, 1, 2), t = plane(1, 1, depth, 9, 11, 10, 3, 2, 3);
+        s.dilation[1] = s.dilation[2] = 2;
+        t.dilation[1] = 3; /* lines only: still merged */
+        check(&s, options_of(4));
+        check(&t, options_of(4));
+    }
+}
+END_TEST
+
 START_TEST(one_and_three_axes_are_right)
 {
     conv_shape line = {1, 2, 1, 7, 9, {1, 1, 31}, {1, 1, 4}, {1, 1, 2}, {1, 1, 3}, {0, 0, 2}, {0, 0, 5}};
@@ -286,4 +312,5 @@ END_TEST
 MARY_TEST_MAIN("ops/mary/qconv", every_code_width_decodes_to_its_levels, every_number_of_channels_and_pixels_is_right,
                zero_points_at_either_end_are_right, residuals_and_tables_follow_in_the_same_step,
                groups_depthwise_and_first_layers_are_right, long_rows_and_many_chunks_are_right,
-               one_and_three_axes_are_right, hostile_constants_are_refused)
+               cuts_between_threads_do_not_show, dilated_windows_are_right, one_and_three_axes_are_right,
+               hostile_constants_are_refused)
