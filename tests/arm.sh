@@ -1,6 +1,7 @@
 #!/bin/sh
 # The kernel harness for aarch64: cross-compiled, and run under qemu. Says what is missing, and exits with 77 (CTest:
-# skipped), where the tools are not installed (Debian: gcc-aarch64-linux-gnu, qemu-user).
+# skipped), where the tools are not installed (Debian: gcc-aarch64-linux-gnu, libc6-dev-arm64-cross,
+# qemu-user).
 #
 #   tests/arm.sh BUILD_DIRECTORY [option of kernels_test_kernels]...    the build directory has the generated ONNX headers; objects go to its arm/
 set -eu
