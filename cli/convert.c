@@ -304,6 +304,7 @@ int mary_cli_convert(int argc, char **argv)
     mary_data_options_default(&given.calibration);
     given.calibration.first = MARY_CALIBRATION_SAMPLES;
     given.calibration.training = true;
+    given.calibration.spread = true;
     mary_status status = mary_cli_parse(&argp, argc, argv, &given);
     if (status != MARY_OK)
         return status;

@@ -68,7 +68,9 @@ static mary_status print_activations(const mary_convert_report *report)
            calibration->method, calibration->bias_correction ? ", biases corrected" : "",
            calibration->equalization ? ", channels balanced" : "");
     if (calibration->error >= 0)
-        printf("; error of the outputs on calibration samples %.3g of their energy", calibration->error);
+        printf("; on calibration samples the error of the outputs is %.3g of their energy", calibration->error);
+    if (calibration->agreement >= 0)
+        printf(", %.2f %% have the same best class", 100 * calibration->agreement);
     putchar('\n');
     return MARY_OK;
 }
@@ -152,6 +154,8 @@ static void add_activations(json_t *root, const mary_convert_report *report)
     json_object_set_new(summary, "equalization", json_boolean(calibration->equalization));
     json_object_set_new(summary, "output_error",
                         calibration->error >= 0 ? mary_json_real(calibration->error) : json_null());
+    json_object_set_new(summary, "agreement",
+                        calibration->agreement >= 0 ? mary_json_real(calibration->agreement) : json_null());
     json_object_set_new(root, "calibration", summary);
     json_object_set_new(root, "activations", activations);
     json_object_set_new(root, "float_nodes", floats);

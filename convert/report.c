@@ -9,7 +9,7 @@ mary_status mary_convert_report_create(mary_convert_report **report)
     *report = mary_calloc(1, sizeof **report);
     if (*report == NULL)
         return mary_fail_memory(sizeof **report);
-    (*report)->calibration = (mary_calibration_report){.method = "", .error = -1};
+    (*report)->calibration = (mary_calibration_report){.method = "", .error = -1, .agreement = -1};
     return MARY_OK;
 }
 

@@ -189,8 +189,9 @@ typedef struct mary_calibration_report {
     const char *method;   /* of choosing ranges; "" */
     bool bias_correction; /* was applied */
     bool equalization;
-    double error; /* of the outputs on calibration samples: squared error over energy, summed over the outputs;
-                   * negative: not measured */
+    double error;     /* of the outputs on calibration samples: squared error over energy, summed over the outputs;
+                       * negative: not measured */
+    double agreement; /* part of these samples with the same best class; negative: not measured, or no class scores */
 } mary_calibration_report;
 
 typedef struct mary_convert_report mary_convert_report;

@@ -58,6 +58,7 @@ mary_status mary_bytes_open_member(mary_bytes *bytes, const char *path, const ch
         goto error;
     }
     bytes->left = information.valid & ZIP_STAT_SIZE ? information.size : UINT64_MAX;
+    bytes->stored = (information.valid & ZIP_STAT_COMP_METHOD) != 0 && information.comp_method == ZIP_CM_STORE;
     return MARY_OK;
 error:
     mary_bytes_close(bytes);
@@ -95,6 +96,23 @@ mary_status mary_bytes_read(mary_bytes *bytes, void *to, size_t size)
     }
     if (bytes->left != UINT64_MAX)
         bytes->left -= size;
+    return MARY_OK;
+}
+
+mary_status mary_bytes_skip(mary_bytes *bytes, uint64_t size)
+{
+    if (size > bytes->left || size > INT64_MAX)
+        return read_error(bytes, 0);
+    if (bytes->file != NULL && gzseek(bytes->file, (z_off_t)size, SEEK_CUR) >= 0)
+        size = 0; /* past the end, the next read will say so */
+    else if (bytes->stored && zip_fseek(bytes->member, (zip_int64_t)size, SEEK_CUR) == 0)
+        bytes->left -= bytes->left != UINT64_MAX ? size : 0, size = 0;
+    char discarded[1 << 14];
+    while (size > 0) {
+        size_t piece = size < sizeof discarded ? (size_t)size : sizeof discarded;
+        MARY_TRY(mary_bytes_read(bytes, discarded, piece));
+        size -= piece;
+    }
     return MARY_OK;
 }
 

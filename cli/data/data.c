@@ -22,7 +22,8 @@ struct mary_data {
     bool has_labels;
     int64_t *label_values;
     int64_t count, position, rows;
-    bool tests; /* ONNX test data: one record a batch */
+    int64_t total; /* samples that there are; sample i of `count` is number i * total / count */
+    bool tests;    /* ONNX test data: one record a batch */
     mary_catalog catalog;
     size_t next_record;
     mary_test_record record;
@@ -53,8 +54,11 @@ static mary_status count_samples(mary_data *data)
     if (data->has_labels && mary_shape_count(&data->labels.shape) != data->count)
         return mary_fail(MARY_ERROR_INVALID, "%s has %lld labels for %lld samples", data->labels.bytes.label,
                          (long long)mary_shape_count(&data->labels.shape), (long long)data->count);
+    data->total = data->count;
     if (data->options.first > 0 && data->options.first < data->count)
         data->count = data->options.first;
+    if (!data->options.spread)
+        data->total = data->count;
     return MARY_OK;
 }
 
@@ -212,12 +216,33 @@ static mary_status next_record(mary_data *data, mary_batch *batch)
     return MARY_OK;
 }
 
+/* Number of the sample in the file that is sample i here. */
+static int64_t place_of(const mary_data *data, int64_t i)
+{
+    return (int64_t)((__int128)i * data->total / data->count);
+}
+
+/* Samples [position, position + size) of `each` elements of `bytes` bytes, whatever lies between them passed over. */
+static mary_status read_samples(const mary_data *data, mary_reader *reader, int64_t size, int64_t each, size_t bytes,
+                                char *to)
+{
+    if (data->total == data->count)
+        return mary_reader_next(reader, size * each, to);
+    for (int64_t i = 0; i < size; i++, to += (size_t)each * bytes) {
+        MARY_TRY(mary_reader_skip(reader, place_of(data, data->position + i) * each - reader->position));
+        MARY_TRY(mary_reader_next(reader, each, to));
+    }
+    return MARY_OK;
+}
+
 static mary_status read_labels(mary_data *data, int64_t size)
 {
     char stored[1024 * 8];
     mary_tensor tensor = {.type = data->labels.type, .shape = {.rank = 1}, .data = stored};
     for (int64_t done = 0; done < size;) {
-        int64_t piece = size - done < 1024 ? size - done : 1024;
+        int64_t most = data->total == data->count ? 1024 : 1, piece = size - done < most ? size - done : most;
+        if (data->total != data->count)
+            MARY_TRY(mary_reader_skip(&data->labels, place_of(data, data->position + done) - data->labels.position));
         MARY_TRY(mary_reader_next(&data->labels, piece, stored));
         tensor.shape.dims[0] = piece;
         for (int64_t i = 0; i < piece; i++)
@@ -242,7 +267,11 @@ mary_status mary_data_next(mary_data *data, mary_batch *batch)
         bool scalar = input->array.rank == 0;
         if (scalar && data->position > 0)
             continue;
-        MARY_TRY(mary_reader_next(&input->reader, scalar ? 1 : size * input->fit.count, input->stored));
+        if (scalar)
+            MARY_TRY(mary_reader_next(&input->reader, 1, input->stored));
+        else
+            MARY_TRY(read_samples(data, &input->reader, size, input->fit.count, mary_type_size(input->fit.from),
+                                  input->stored));
         MARY_TRY(mary_fit_apply(&input->fit, input->reader.bytes.label, input->stored, scalar ? 1 : size,
                                 input->array.data));
         size_t sample = (size_t)input->fit.count * mary_type_size(input->fit.to);

@@ -22,6 +22,7 @@ typedef struct mary_data_options {
     const char *split;  /* "test" prefers x_test and y_test */
     bool training;      /* without a split, x_train is preferred, not x_test: what calibrates must not be what tests */
     int64_t first;      /* only that many samples; 0: all */
+    bool spread;        /* these are not the first, but evenly spaced: data sets are often sorted by class */
     int64_t batch;      /* 0: what the model fixes, else MARY_DATA_BATCH */
     bool whole;         /* one batch of everything (`mary run`) */
     bool channels_last; /* images are stored [N, H, W, C] */

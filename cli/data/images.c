@@ -130,3 +130,12 @@ mary_status mary_images_next(mary_images *images, int64_t count, uint8_t *to)
         MARY_TRY(read_one(images, to));
     return count == 0 ? MARY_OK : mary_fail(MARY_ERROR_INTERNAL, "a part of an image was asked for");
 }
+
+mary_status mary_images_skip(mary_images *images, int64_t count)
+{
+    int64_t size = images->channels * images->height * images->width;
+    if (count % size != 0 || (uint64_t)(count / size) > images->count - images->next)
+        return mary_fail(MARY_ERROR_INTERNAL, "a part of an image was asked for");
+    images->next += (size_t)(count / size);
+    return MARY_OK;
+}

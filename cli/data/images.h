@@ -23,6 +23,7 @@ mary_status mary_images_begin(mary_reader *reader, const mary_catalog *catalog, 
                               const mary_array *input);
 /* The next `count` bytes of the array; whole images. */
 mary_status mary_images_next(mary_images *images, int64_t count, uint8_t *to);
+mary_status mary_images_skip(mary_images *images, int64_t count);
 void mary_images_free(mary_images **images);
 
 /* ---- one file; errors name it ---- */

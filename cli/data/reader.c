@@ -127,6 +127,18 @@ mary_status mary_reader_next(mary_reader *reader, int64_t count, void *to)
     return MARY_OK;
 }
 
+mary_status mary_reader_skip(mary_reader *reader, int64_t count)
+{
+    if (count > mary_shape_count(&reader->shape) - reader->position)
+        return mary_fail(MARY_ERROR_INTERNAL, "%s: read past the end of the array", reader->bytes.label);
+    if (reader->images != NULL)
+        MARY_TRY(mary_images_skip(reader->images, count));
+    else if (!reader->fortran)
+        MARY_TRY(mary_bytes_skip(&reader->bytes, (uint64_t)count * mary_type_size(reader->type)));
+    reader->position += count;
+    return MARY_OK;
+}
+
 void mary_reader_close(mary_reader *reader)
 {
     mary_bytes_close(&reader->bytes);

@@ -16,6 +16,7 @@ typedef struct mary_bytes {
     zip_t *archive;
     zip_file_t *member;
     char *label;   /* "t10k-images.gz" or "mnist.npz:x_test", for messages */
+    bool stored;   /* a member that is not deflated: it can be sought in */
     uint64_t left; /* bytes not read yet, UINT64_MAX when that is unknown (gzip) */
 } mary_bytes;
 
@@ -24,6 +25,8 @@ mary_status mary_bytes_open_file(mary_bytes *bytes, const char *path);
 mary_status mary_bytes_open_member(mary_bytes *bytes, const char *path, const char *name);
 /* All `size` bytes, or MARY_ERROR_INVALID ("ends early", damaged data). */
 mary_status mary_bytes_read(mary_bytes *bytes, void *to, size_t size);
+/* Passes over `size` bytes, without reading them where the file allows that. */
+mary_status mary_bytes_skip(mary_bytes *bytes, uint64_t size);
 void mary_bytes_close(mary_bytes *bytes); /* fine on a zeroed struct */
 
 /* ---- an array ---- */
@@ -49,6 +52,8 @@ mary_status mary_reader_open_file(mary_reader *reader, const char *path);
 mary_status mary_reader_open_member(mary_reader *reader, const char *path, const char *array);
 /* The next `count` elements in row-major order and this machine's byte order; they must be there. */
 mary_status mary_reader_next(mary_reader *reader, int64_t count, void *to);
+/* Passes over them. */
+mary_status mary_reader_skip(mary_reader *reader, int64_t count);
 void mary_reader_close(mary_reader *reader);
 
 /* Writes a dense array in .npy's format. */

@@ -14,6 +14,7 @@ void mary_statistics_free(mary_statistics *statistics)
         mary_free(statistics->values[i].name);
         mary_histogram_free(&statistics->values[i].histogram);
         mary_free(statistics->values[i].channel_sums);
+        mary_free(statistics->values[i].channel_most);
     }
     for (size_t i = 0; i < statistics->reference_count; i++)
         mary_array_free(&statistics->references[i]);
@@ -44,7 +45,7 @@ mary_status mary_calibration_session(const mary_model *model, const mary_setting
 }
 
 /* The inputs of run `index`. Values that are not finite are refused. */
-static mary_status take_batch(const mary_settings *settings, int64_t index, const mary_array **inputs, int *count)
+mary_status mary_calibration_inputs(const mary_settings *settings, int64_t index, const mary_array **inputs, int *count)
 {
     const mary_calibration *calibration = settings->options->calibration;
     *inputs = NULL;
@@ -94,7 +95,7 @@ mary_status mary_statistics_create(const mary_model *model, const mary_settings 
     mary_status status = mary_calibration_session(model, settings, true, &session);
     if (status != MARY_OK)
         return status;
-    MARY_TRY_GOTO(take_batch(settings, 0, &inputs, &count), done);
+    MARY_TRY_GOTO(mary_calibration_inputs(settings, 0, &inputs, &count), done);
     for (int i = 0; i < count; i++)
         MARY_TRY_GOTO(add_value(statistics, &inputs[i]), done);
     MARY_TRY_GOTO(mary_session_observe(session, inputs, count, NULL, 0, describe_value, statistics), done);
@@ -137,7 +138,8 @@ static mary_status add_channels(mary_statistics_value *value, const mary_array *
         inner *= array->dims[i];
     if (value->channel_sums == NULL) {
         value->channel_sums = mary_calloc((size_t)channels, sizeof *value->channel_sums);
-        if (value->channel_sums == NULL)
+        value->channel_most = mary_calloc((size_t)channels, sizeof *value->channel_most);
+        if (value->channel_sums == NULL || value->channel_most == NULL)
             return mary_fail_memory((size_t)channels * sizeof *value->channel_sums);
         value->channels = channels;
     }
@@ -147,9 +149,14 @@ static mary_status add_channels(mary_statistics_value *value, const mary_array *
     for (int64_t o = 0; o < outer; o++) {
         for (int64_t c = 0; c < channels; c++) {
             double sum = 0;
-            for (int64_t i = 0; i < inner; i++)
-                sum += isfinite(data[i]) ? (double)data[i] : 0;
+            float most = value->channel_most[c];
+            for (int64_t i = 0; i < inner; i++) {
+                float x = isfinite(data[i]) ? data[i] : 0;
+                sum += (double)x;
+                most = fabsf(x) > most ? fabsf(x) : most;
+            }
             value->channel_sums[c] += sum;
+            value->channel_most[c] = most;
             data += inner;
         }
     }
@@ -242,7 +249,7 @@ mary_status mary_statistics_collect(mary_statistics *statistics, const mary_mode
     for (; statistics->batches < settings->options->calibration->count; statistics->batches++) {
         const mary_array *inputs;
         int count;
-        MARY_TRY_GOTO(take_batch(settings, statistics->batches, &inputs, &count), done);
+        MARY_TRY_GOTO(mary_calibration_inputs(settings, statistics->batches, &inputs, &count), done);
         collection c = {statistics, statistics->batches < REFERENCE_BATCHES &&
                                         statistics->reference_bytes < REFERENCE_BYTES &&
                                         statistics->reference_batches == statistics->batches};
@@ -260,55 +267,5 @@ mary_status mary_statistics_collect(mary_statistics *statistics, const mary_mode
 done:
     mary_free(names);
     mary_session_free(&session);
-    return status;
-}
-
-/* ---- measuring a candidate ---- */
-
-static double squared_difference(const mary_array *array, const mary_array *reference)
-{
-    const float *a = array->data, *b = reference->data;
-    double sum = 0;
-    if (reference->data == NULL)
-        return 0;
-    if (array->type != MARY_FLOAT || array->bytes != reference->bytes)
-        return INFINITY;
-    for (size_t i = 0; i < array->bytes / sizeof *a; i++) {
-        if (isfinite(b[i]))
-            sum += ((double)a[i] - (double)b[i]) * ((double)a[i] - (double)b[i]);
-    }
-    return isnan(sum) ? INFINITY : sum;
-}
-
-mary_status mary_statistics_compare(const mary_statistics *statistics, const mary_model *model,
-                                    const mary_settings *settings, double *error)
-{
-    size_t outputs = statistics->output_count;
-    mary_session *session = NULL;
-    mary_array *made = mary_calloc(outputs, sizeof *made);
-    double *sums = mary_calloc(outputs, sizeof *sums);
-    mary_status status = MARY_OK;
-    *error = 0;
-    if (made == NULL || sums == NULL) {
-        status = mary_fail_memory(outputs * sizeof *made);
-        goto done;
-    }
-    MARY_TRY_GOTO(mary_calibration_session(model, settings, false, &session), done);
-    for (int64_t batch = 0; batch < statistics->reference_batches; batch++) {
-        const mary_array *inputs;
-        int count;
-        MARY_TRY_GOTO(take_batch(settings, batch, &inputs, &count), done);
-        MARY_TRY_GOTO(mary_session_run(session, inputs, count, made, (int)outputs), done);
-        for (size_t o = 0; o < outputs; o++) {
-            sums[o] += squared_difference(&made[o], &statistics->references[(size_t)batch * outputs + o]);
-            mary_array_free(&made[o]);
-        }
-    }
-    for (size_t o = 0; o < outputs; o++)
-        *error += statistics->energies[o] > 0 ? sums[o] / statistics->energies[o] : sums[o];
-done:
-    mary_session_free(&session);
-    mary_free(made);
-    mary_free(sums);
     return status;
 }

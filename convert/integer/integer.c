@@ -26,15 +26,27 @@ void mary_integers_free(mary_integers *integer)
     *integer = (mary_integers){0};
 }
 
-/* Every stored value has a histogram now? A second plan may differ from the first where values turned out not to be
- * finite. */
-static bool all_measured(const mary_integer_plan *plan)
+mary_status mary_integers_measure(mary_integers *integer, const mary_model *model, const mary_settings *settings,
+                                  const mary_layers *layers)
 {
-    for (size_t v = 0; v < plan->value_count; v++) {
-        if (plan->values[v].stored && !plan->statistics->values[v].wanted)
-            return false;
+    MARY_TRY(mary_statistics_create(model, settings, &integer->statistics));
+    MARY_TRY(mary_integer_plan_create(model, layers, &integer->statistics, &integer->plan));
+    mary_integer_plan_want(&integer->plan, layers, &integer->statistics);
+    MARY_TRY(mary_statistics_collect(&integer->statistics, model, settings));
+    /* Again, without what turned out not to be finite. The new plan may store a value that the first one did not: such
+     * a one has no histogram, so it is marked and the plan made without it. */
+    for (;;) {
+        bool complete = true;
+        mary_integer_plan_free(&integer->plan);
+        MARY_TRY(mary_integer_plan_create(model, layers, &integer->statistics, &integer->plan));
+        for (size_t v = 0; v < integer->plan.value_count; v++) {
+            mary_statistics_value *value = &integer->statistics.values[v];
+            complete = complete && (!integer->plan.values[v].stored || value->wanted);
+            value->wanted = value->wanted || integer->plan.values[v].stored;
+        }
+        if (complete)
+            return MARY_OK;
     }
-    return true;
 }
 
 mary_status mary_integers_prepare(mary_model *model, const mary_settings *settings, mary_layers *layers,
@@ -49,15 +61,7 @@ mary_status mary_integers_prepare(mary_model *model, const mary_settings *settin
     if (mary_model_infer_shapes(model) == MARY_ERROR_INTERNAL)
         return MARY_ERROR_INTERNAL;
     integer->end_info = model->proto->graph->n_value_info;
-    MARY_TRY(mary_statistics_create(model, settings, &integer->statistics));
-    MARY_TRY(mary_integer_plan_create(model, layers, &integer->statistics, &integer->plan));
-    for (bool measured = false; !measured;) {
-        mary_integer_plan_want(&integer->plan, layers, &integer->statistics);
-        MARY_TRY(mary_statistics_collect(&integer->statistics, model, settings));
-        mary_integer_plan_free(&integer->plan);
-        MARY_TRY(mary_integer_plan_create(model, layers, &integer->statistics, &integer->plan));
-        measured = all_measured(&integer->plan);
-    }
+    MARY_TRY(mary_integers_measure(integer, model, settings, layers));
     size_t taken = 0;
     for (size_t n = 0; n < integer->plan.node_count; n++) {
         if (integer->plan.nodes[n].role == MARY_ROLE_LAYER) {
@@ -65,6 +69,8 @@ mary_status mary_integers_prepare(mary_model *model, const mary_settings *settin
             taken++;
         }
     }
+    if (taken > 0 && !settings->options->no_equalization)
+        MARY_TRY(mary_integers_balance(integer, model, settings, layers));
     if (taken == 0)
         MARY_TRY(mary_convert_report_warn(report, "no layer can take integer activations: all of them stay float"));
     return MARY_OK;
@@ -101,8 +107,9 @@ typedef struct chooser {
     mary_scales *scales;
 } chooser;
 
-/* Error of the outputs with these ranges. */
-static mary_status measure(const chooser *c, const mary_range_method *method, bool corrected, double *error)
+/* The outputs with these ranges. */
+static mary_status measure(const chooser *c, const mary_range_method *method, bool corrected,
+                           mary_comparison *comparison)
 {
     mary_model *copy = NULL;
     mary_status status = mary_model_copy(c->model, &copy);
@@ -113,47 +120,42 @@ static mary_status measure(const chooser *c, const mary_range_method *method, bo
                   done);
     if (mary_model_opset(copy, MARY_DOMAIN) == 0) /* weight-only layers need it, too */
         MARY_TRY_GOTO(mary_model_set_opset(copy, MARY_DOMAIN, 1), done);
-    status = mary_statistics_compare(&c->integer->statistics, copy, c->settings, error);
+    status = mary_statistics_compare(&c->integer->statistics, copy, c->settings, comparison);
 done:
     mary_model_free(&copy);
     return status;
 }
 
-/* The method with the least error, then whether biases are better off corrected. What is not asked is not measured. */
+/* The best of every method that comes into question, with and without corrected biases. A single candidate is not
+ * measured. */
 static mary_status choose(const chooser *c, mary_calibration_report *report)
 {
     const mary_convert_options *options = c->settings->options;
-    const mary_range_method *best = NULL, *only = NULL;
+    const mary_range_method *only = NULL, *best = NULL;
     bool corrects = c->integer->corrects && !options->no_bias_correction;
-    double least = -1;
+    mary_comparison least = {.error = -1, .agreement = -1};
     if (options->calibration_method != NULL)
         only = mary_range_method_find(options->calibration_method); /* NULL for "auto" */
-    if (only != NULL && !corrects) {
+    if (only != NULL && !corrects)
         best = only;
-        least = -1;
-    } else {
-        for (size_t i = 0; only != NULL ? i < 1 : mary_range_method_at(i) != NULL; i++) {
-            const mary_range_method *method = only != NULL ? only : mary_range_method_at(i);
-            double error;
-            MARY_TRY(measure(c, method, corrects, &error));
-            if (best == NULL || error < least) {
-                best = method;
-                least = error;
-            }
-        }
-    }
-    if (corrects) {
-        double error;
-        MARY_TRY(measure(c, best, false, &error));
-        if (error <= least) {
-            least = error;
-            corrects = false;
+    for (int correction = corrects; correction >= 0 && (only == NULL || corrects); correction--) {
+        for (size_t i = 0; mary_range_method_at(i) != NULL; i++) {
+            const mary_range_method *method = mary_range_method_at(i);
+            mary_comparison comparison;
+            if (only != NULL && method != only)
+                continue;
+            MARY_TRY(measure(c, method, correction != 0, &comparison));
+            if (best != NULL && mary_comparison_loss(&comparison) >= mary_comparison_loss(&least))
+                continue;
+            best = method;
+            least = comparison;
+            report->bias_correction = correction != 0;
         }
     }
     mary_scales_choose(&c->integer->plan, c->scales, best);
     report->method = best->name;
-    report->bias_correction = corrects;
-    report->error = least;
+    report->error = least.error;
+    report->agreement = least.agreement;
     return MARY_OK;
 }
 
@@ -253,6 +255,7 @@ mary_status mary_integers_finish(mary_integers *integer, mary_model *model, cons
     size_t constants = graph->n_initializer;
     mary_status status = MARY_OK;
     report->calibration.runs = integer->statistics.batches;
+    report->calibration.equalization = integer->balanced;
     MARY_TRY_GOTO(mary_scales_create(&integer->plan, &scales), done);
     const chooser c = {integer, model, settings, layers, &scales};
     MARY_TRY_GOTO(choose(&c, &report->calibration), done);

@@ -15,6 +15,7 @@ typedef struct mary_integers {
     size_t layer_count;
     bool *taken;                 /* [layer_count]: becomes MaryQLinear* */
     size_t first_info, end_info; /* the value_info that was inferred for the way */
+    bool balanced;               /* channels were balanced (trial.c) */
     bool corrects;               /* some layer has a correction of its bias */
 } mary_integers;
 
@@ -22,6 +23,12 @@ typedef struct mary_integers {
  * value_info is added to it. */
 mary_status mary_integers_prepare(mary_model *model, const mary_settings *settings, mary_layers *layers,
                                   mary_convert_report *report, mary_integers *integer);
+/* Runs the model on all samples and plans: fills statistics and plan, which are empty. */
+mary_status mary_integers_measure(mary_integers *integer, const mary_model *model, const mary_settings *settings,
+                                  const mary_layers *layers);
+/* Balances channels between layers where that makes the outputs better; the float model computes the same as before. */
+mary_status mary_integers_balance(mary_integers *integer, mary_model *model, const mary_settings *settings,
+                                  mary_layers *layers);
 void mary_integers_free(mary_integers *integer);
 /* Stores the weight of layer `position`, whose float matrix is given; fills in the report. A layer whose weight is that
  * of an earlier one (layer.same_as) shares its codes and levels and has matrix == NULL, measured == NULL. The node is

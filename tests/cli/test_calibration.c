@@ -58,6 +58,34 @@ START_TEST(every_pass_sees_the_same_training_samples_in_order)
 }
 END_TEST
 
+START_TEST(samples_are_spread_over_a_sorted_data_set)
+{
+    mary_data_options options;
+    mary_model *model = prepare(&options);
+    options.spread = true;
+    for (int64_t first = 1; first <= TRAIN; first += 23) { /* 1, 24, 47, 70 of 70 */
+        options.first = first;
+        mary_cli_calibration calibration;
+        assert_ok(mary_cli_calibration_open(&calibration, &options, model));
+        for (int pass = 0; pass < 2; pass++) {
+            int64_t seen = 0;
+            for (int64_t index = 0; index < calibration.callback.count; index++) {
+                const mary_array *inputs;
+                int count;
+                assert_ok(calibration.callback.sample(calibration.callback.context, index, &inputs, &count));
+                const float *values = inputs[0].data;
+                for (int64_t i = 0; i < inputs[0].dims[0]; i++, seen++)
+                    ck_assert_float_eq(values[3 * i], (float)(3 * (seen * TRAIN / first)));
+            }
+            ck_assert_int_eq(seen, first);
+        }
+        mary_cli_calibration_close(&calibration);
+    }
+    mary_model_free(&model);
+    remove_folder();
+}
+END_TEST
+
 START_TEST(a_split_that_is_named_wins_and_order_is_checked)
 {
     mary_data_options options;
@@ -79,4 +107,4 @@ START_TEST(a_split_that_is_named_wins_and_order_is_checked)
 END_TEST
 
 MARY_TEST_MAIN("cli/calibration", every_pass_sees_the_same_training_samples_in_order,
-               a_split_that_is_named_wins_and_order_is_checked)
+               samples_are_spread_over_a_sorted_data_set, a_split_that_is_named_wins_and_order_is_checked)
