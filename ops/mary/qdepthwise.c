@@ -30,6 +30,9 @@ const mary_qdepthwise_kernels *mary_qdepthwise_kernels_for(mary_cpu cpu)
         kernels = &mary_qdepthwise_kernels_avxvnni;
     if (cpu == MARY_CPU_AVX512VNNI)
         kernels = &mary_qdepthwise_kernels_avx512vnni;
+#elif defined(__aarch64__)
+    if (cpu == MARY_CPU_NEON)
+        kernels = &mary_qdepthwise_kernels_neon;
 #else
     (void)cpu;
 #endif

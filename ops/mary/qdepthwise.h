@@ -42,6 +42,8 @@ typedef struct mary_qdepthwise_kernels {
 #if defined(__x86_64__)
 extern const mary_qdepthwise_kernels mary_qdepthwise_kernels_avx2, mary_qdepthwise_kernels_avxvnni,
     mary_qdepthwise_kernels_avx512vnni;
+#elif defined(__aarch64__)
+extern const mary_qdepthwise_kernels mary_qdepthwise_kernels_neon;
 #endif
 
 /* NULL: the tier has none. */

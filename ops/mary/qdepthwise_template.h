@@ -3,9 +3,10 @@
  *
  * First the columns that a run of output pixels needs are interleaved, so that a column used by several pixels is
  * shuffled once; then every output is a few dot products of columns and weights. */
-#include <immintrin.h>
-
 #include "ops/mary/qdepthwise.h"
+
+#if !defined(QDEPTHWISE_VECTORS) /* else the including file has its own */
+#include <immintrin.h>
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -112,6 +113,7 @@ INLINE vec dot(vec sum, vec x, vec weights)
     high = _mm256_madd_epi16(_mm256_maddubs_epi16(high, weights), _mm256_set1_epi16(128));
     return _mm256_add_epi32(sum, _mm256_add_epi32(low, high));
 }
+#endif
 #endif
 #endif
 

@@ -19,6 +19,9 @@ const mary_qgemv_kernels *mary_qgemv_kernels_for(mary_cpu cpu)
         kernels = &mary_qgemv_kernels_avxvnni;
     if (cpu == MARY_CPU_AVX512VNNI)
         kernels = &mary_qgemv_kernels_avx512vnni;
+#elif defined(__aarch64__)
+    if (cpu == MARY_CPU_NEON)
+        kernels = &mary_qgemv_kernels_neon;
 #else
     (void)cpu;
 #endif

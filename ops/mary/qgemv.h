@@ -31,6 +31,8 @@ typedef struct mary_qgemv_kernels {
 
 #if defined(__x86_64__)
 extern const mary_qgemv_kernels mary_qgemv_kernels_avx2, mary_qgemv_kernels_avxvnni, mary_qgemv_kernels_avx512vnni;
+#elif defined(__aarch64__)
+extern const mary_qgemv_kernels mary_qgemv_kernels_neon;
 #endif
 
 /* NULL: the tier has none. */
