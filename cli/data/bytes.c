@@ -103,10 +103,12 @@ mary_status mary_bytes_skip(mary_bytes *bytes, uint64_t size)
 {
     if (size > bytes->left || size > INT64_MAX)
         return read_error(bytes, 0);
-    if (bytes->file != NULL && gzseek(bytes->file, (z_off_t)size, SEEK_CUR) >= 0)
-        size = 0; /* past the end, the next read will say so */
-    else if (bytes->stored && zip_fseek(bytes->member, (zip_int64_t)size, SEEK_CUR) == 0)
-        bytes->left -= bytes->left != UINT64_MAX ? size : 0, size = 0;
+    bool sought = bytes->file != NULL ? gzseek(bytes->file, (z_off_t)size, SEEK_CUR) >= 0
+                                      : bytes->stored && zip_fseek(bytes->member, (zip_int64_t)size, SEEK_CUR) == 0;
+    if (sought) { /* past the end, the next read will say so */
+        bytes->left -= bytes->left != UINT64_MAX ? size : 0;
+        return MARY_OK;
+    }
     char discarded[1 << 14];
     while (size > 0) {
         size_t piece = size < sizeof discarded ? (size_t)size : sizeof discarded;

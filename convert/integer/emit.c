@@ -169,6 +169,10 @@ static mary_status make_bias(emitter *e, const mary_layer *layer, const mary_int
     if (status == MARY_OK)
         status = mary_integer_add_constant(e->model, *name, MARY_INT32, &shape, bias);
     mary_free(bias);
+    if (status != MARY_OK) {
+        mary_free(*name);
+        *name = NULL;
+    }
     return status;
 }
 
