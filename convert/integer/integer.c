@@ -174,7 +174,7 @@ static mary_status report_scale(const mary_integers *integer, const mary_scale *
                                   .most = histogram->most,
                                   .scale = scale->step.scale,
                                   .zero_point = scale->step.zero_point};
-    row.low = -(double)row.zero_point * row.scale;
+    row.low = 0 - (double)row.zero_point * row.scale; /* never -0 */
     row.high = (255.0 - row.zero_point) * row.scale;
     double extent = fmax(row.most, 0) - fmin(row.least, 0);
     if (histogram->bins == NULL) {
