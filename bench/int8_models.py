@@ -45,8 +45,11 @@ def main():
                 quantize_static(f"{folder}/clean.onnx", target, Samples(images), quant_format=QuantFormat.QDQ, per_channel=True,
                                 activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, calibrate_method=CalibrationMethod.MinMax)
             for levels in options.levels.split(","):
+                target = options.models / f"{name}-u8-m{levels}.onnx"
+                if target.exists() and target.stat().st_mtime > (options.mary / "mary").stat().st_mtime:
+                    continue
                 print(f"bench: converting {name} at M = {levels}, u8 activations", flush=True)
-                subprocess.run([options.mary / "mary", "convert", source, options.models / f"{name}-u8-m{levels}.onnx", "--levels", levels,
+                subprocess.run([options.mary / "mary", "convert", source, target, "--levels", levels,
                                 "--activations", "8", "--calibration-data", data, "--quiet"], check=True)
 
 
