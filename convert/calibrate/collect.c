@@ -212,6 +212,8 @@ static mary_status see(void *context, const char *node, const mary_array *array)
 static mary_status room_for_references(mary_statistics *statistics)
 {
     size_t needed = statistics->reference_count + statistics->output_count;
+    if (statistics->output_count == 0)
+        return MARY_OK;
     if (!mary_reserve((void **)&statistics->references, &statistics->reference_capacity, needed,
                       sizeof *statistics->references))
         return mary_fail_memory(sizeof *statistics->references);
