@@ -5,7 +5,10 @@
 #include "cli/data/data.h"
 #include "onnx/model.h"
 
-enum { MARY_CALIBRATION_SAMPLES = 500 }; /* --calibration-samples, when it is not given */
+enum {
+    MARY_CALIBRATION_SAMPLES = 500, /* --calibration-samples, when it is not given */
+    MARY_CALIBRATION_BATCH = 8 /* every activation of a run is in memory at some time: 8 images of VGG-16 need 0.3 GB */
+};
 
 typedef struct mary_cli_calibration {
     mary_calibration callback; /* for mary_convert_options; points back here, so the struct must stay where it is */

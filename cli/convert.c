@@ -305,6 +305,7 @@ int mary_cli_convert(int argc, char **argv)
     given.calibration.first = MARY_CALIBRATION_SAMPLES;
     given.calibration.training = true;
     given.calibration.spread = true;
+    given.calibration.usual_batch = MARY_CALIBRATION_BATCH;
     mary_status status = mary_cli_parse(&argp, argc, argv, &given);
     if (status != MARY_OK)
         return status;

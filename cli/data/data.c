@@ -83,7 +83,9 @@ static mary_status choose_rows(mary_data *data)
     }
     if (fixed == 0)
         return mary_fail(MARY_ERROR_UNSUPPORTED, "an input with a batch of 0 cannot be fed");
-    data->rows = fixed > 0 ? fixed : data->options.batch > 0 ? data->options.batch : MARY_DATA_BATCH;
+    data->rows = data->options.usual_batch > 0 ? data->options.usual_batch : MARY_DATA_BATCH;
+    if (fixed > 0 || data->options.batch > 0)
+        data->rows = fixed > 0 ? fixed : data->options.batch;
     if (fixed < 0 && (data->rows > data->count || data->options.whole))
         data->rows = data->count > 0 ? data->count : 1;
     return MARY_OK;

@@ -18,14 +18,15 @@ typedef struct mary_pixels {
 typedef struct mary_data_options {
     const char *sources[MARY_DATA_SOURCES]; /* "[INPUT=]PATH[:ARRAY]" */
     int source_count;
-    const char *labels; /* "PATH[:ARRAY]", or the name of an array in the first source; NULL: found by name, or none */
-    const char *split;  /* "test" prefers x_test and y_test */
-    bool training;      /* without a split, x_train is preferred, not x_test: what calibrates must not be what tests */
-    int64_t first;      /* only that many samples; 0: all */
-    bool spread;        /* these are not the first, but evenly spaced: data sets are often sorted by class */
-    int64_t batch;      /* 0: what the model fixes, else MARY_DATA_BATCH */
-    bool whole;         /* one batch of everything (`mary run`) */
-    bool channels_last; /* images are stored [N, H, W, C] */
+    const char *labels;  /* "PATH[:ARRAY]", or the name of an array in the first source; NULL: found by name, or none */
+    const char *split;   /* "test" prefers x_test and y_test */
+    bool training;       /* without a split, x_train is preferred, not x_test: what calibrates must not be what tests */
+    int64_t first;       /* only that many samples; 0: all */
+    bool spread;         /* these are not the first, but evenly spaced: data sets are often sorted by class */
+    int64_t batch;       /* 0: what the model fixes, else `usual_batch` */
+    int64_t usual_batch; /* 0: MARY_DATA_BATCH */
+    bool whole;          /* one batch of everything (`mary run`) */
+    bool channels_last;  /* images are stored [N, H, W, C] */
     int64_t height, width; /* of images from files; 0: as the model has them */
     int64_t resize;        /* their shorter side before the middle is cut out; 0: what just covers height x width */
     bool bgr;              /* blue is the first channel */
