@@ -3,8 +3,9 @@
  *
  *     time_model MODEL THREADS DIMS INPUT OUTPUT
  *
- * DIMS is "1,3,224,224"; INPUT holds that many floats. After "ready SECONDS", the time that loading took, each line "N" on stdin is answered by the seconds
- * of N runs, a line each, and "memory" by the most bytes that were ever resident. The first output is left in OUTPUT.
+ * DIMS is "1,3,224,224"; INPUT holds that many floats. After "ready SECONDS", the time that loading took, each line "N"
+ * on stdin is answered by the seconds of N runs, a line each, and "memory" by the most bytes that were ever resident.
+ * The first output is left in OUTPUT.
  */
 #include <inttypes.h>
 #include <stdio.h>

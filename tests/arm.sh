@@ -1,8 +1,11 @@
 #!/bin/sh
 # The kernel harness for aarch64: cross-compiled, and run under qemu. Says what is missing, and exits with 77 (CTest:
-# skipped), where the tools are not installed (Debian: gcc-aarch64-linux-gnu, qemu-user).
+# skipped), where the tools are not installed (Debian: gcc-aarch64-linux-gnu, libc6-dev-arm64-cross,
+# qemu-user).
 #
-#   tests/arm.sh BUILD_DIRECTORY [option of kernels_test_kernels]...    the build directory has the generated ONNX headers; objects go to its arm/
+#   tests/arm.sh BUILD_DIRECTORY [option of kernels_test_kernels]...
+#
+# The build directory has the generated ONNX headers; objects go to its arm/.
 set -eu
 source=$(cd "$(dirname "$0")/.." && pwd)
 build=$(cd "$1" && pwd)
@@ -16,6 +19,10 @@ done
 
 mkdir -p "$build/arm"
 cd "$build/arm"
+if ! echo 'int main(void) { return 0; }' | aarch64-linux-gnu-gcc -static -x c - -o probe 2>/dev/null; then
+    echo "aarch64-linux-gnu-gcc finds no C library (libc6-dev-arm64-cross): nothing was tested"
+    exit 77
+fi
 cc=aarch64-linux-gnu-gcc
 if command -v ccache >/dev/null; then
     cc="ccache $cc"

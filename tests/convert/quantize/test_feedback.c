@@ -222,6 +222,44 @@ START_TEST(short_rows_come_close_to_the_best_codes_of_all)
 }
 END_TEST
 
+START_TEST(no_single_code_and_no_single_level_could_be_better)
+{
+    enum { LENGTH = 40, ROWS = 9, M = 4 };
+    made m = make(1, ROWS, LENGTH, 100, false);
+    mary_feedback *feedback;
+    assert_ok(mary_feedback_create(&m.moment, m.weights, 2, &feedback));
+    mary_feedback_codes c = room_for(&m, M, false);
+    spread_levels(&m, &c);
+    assert_ok(mary_feedback_assign(feedback, &c));
+    for (int chosen = 0; chosen < 2; chosen++) { /* levels given, levels chosen */
+        for (int64_t r = 0; r < ROWS; r++) {
+            double own = error_of(&m, &c, r, c.codes + r * LENGTH);
+            for (int k = 0; k < LENGTH; k++) {
+                uint8_t *code = &c.codes[r * LENGTH + k], kept = *code;
+                for (uint8_t other = 0; other < M; other++) {
+                    *code = other;
+                    require(error_of(&m, &c, r, c.codes + r * LENGTH) >= own * (1 - 1e-4));
+                }
+                *code = kept;
+            }
+            for (int l = 0; l < M && chosen; l++) { /* the error is a parabola in each level */
+                float *level = &c.levels[r * M + l], kept = *level, step = 0.05f;
+                *level = kept + step;
+                double up = error_of(&m, &c, r, c.codes + r * LENGTH);
+                *level = kept - step;
+                double down = error_of(&m, &c, r, c.codes + r * LENGTH), curve = up - 2 * own + down;
+                *level = kept;
+                require(curve <= 0 || (up - down) * (up - down) / (8 * curve) < 0.02 * own);
+            }
+        }
+        assert_ok(mary_feedback_choose(feedback, &c));
+    }
+    drop_codes(&c);
+    mary_feedback_free(&feedback);
+    drop(&m);
+}
+END_TEST
+
 START_TEST(threads_change_nothing)
 {
     for (int shape = 0; shape < 3; shape++) {
@@ -410,7 +448,7 @@ END_TEST
 
 MARY_TEST_MAIN("convert/quantize/feedback", independent_inputs_give_nearest_levels,
                no_row_is_worse_than_with_nearest_levels_and_refitted_levels_are_better_still,
-               short_rows_come_close_to_the_best_codes_of_all, threads_change_nothing, each_group_is_a_layer_of_its_own,
-               inputs_that_say_nothing_leave_nearest_levels, rows_of_one_value_and_rows_with_an_outlier_are_handled,
-               a_moment_that_is_not_finite_is_refused, memory_that_runs_out_is_a_status,
-               products_and_factors_equal_the_plain_loops)
+               short_rows_come_close_to_the_best_codes_of_all, no_single_code_and_no_single_level_could_be_better,
+               threads_change_nothing, each_group_is_a_layer_of_its_own, inputs_that_say_nothing_leave_nearest_levels,
+               rows_of_one_value_and_rows_with_an_outlier_are_handled, a_moment_that_is_not_finite_is_refused,
+               memory_that_runs_out_is_a_status, products_and_factors_equal_the_plain_loops)
