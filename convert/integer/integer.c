@@ -29,6 +29,7 @@ void mary_integers_free(mary_integers *integer)
 mary_status mary_integers_measure(mary_integers *integer, const mary_model *model, const mary_settings *settings,
                                   const mary_layers *layers)
 {
+    mary_integer_plan_free(&integer->plan); /* of an earlier measurement */
     MARY_TRY(mary_statistics_create(model, settings, &integer->statistics));
     MARY_TRY(mary_integer_plan_create(model, layers, &integer->statistics, &integer->plan));
     mary_integer_plan_want(&integer->plan, layers, &integer->statistics);
@@ -174,7 +175,7 @@ static mary_status report_scale(const mary_integers *integer, const mary_scale *
                                   .most = histogram->most,
                                   .scale = scale->step.scale,
                                   .zero_point = scale->step.zero_point};
-    row.low = -(double)row.zero_point * row.scale;
+    row.low = 0 - (double)row.zero_point * row.scale; /* never -0 */
     row.high = (255.0 - row.zero_point) * row.scale;
     double extent = fmax(row.most, 0) - fmin(row.least, 0);
     if (histogram->bins == NULL) {
