@@ -116,6 +116,7 @@ static mary_status compare(mary_integers *integer, mary_model *model, const mary
     MARY_TRY(mary_balances_apply(model, layers, balances, false));
     before = integer->statistics;
     integer->statistics = (mary_statistics){0};
+    mary_integer_plan_free(&integer->plan); /* it reads the old ones */
     mary_status status = mary_integers_measure(integer, model, settings, layers);
     if (status == MARY_OK)
         status = try_out(integer, model, settings, layers, &balanced);
