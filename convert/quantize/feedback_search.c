@@ -426,6 +426,7 @@ typedef struct best {
     float *levels;
     uint8_t *codes;
     double *errors;
+    bool any; /* something was kept: until then nothing here is defined */
 } best;
 
 static void best_free(best *b)
@@ -472,11 +473,12 @@ static bool best_keep(const search *s, best *b)
             now += s->errors[i];
             before += b->errors[i];
         }
-        if (!(now < before))
-            continue;
+        if (b->any && !(now < before))
+            continue; /* errors beyond the range of double are not less than anything */
         better = better || !(now > before * (1 - 1e-5));
         copy_rows(s, b->levels, b->codes, b->errors, s->levels, s->codes, s->errors, r, step);
     }
+    b->any = true;
     return better;
 }
 
