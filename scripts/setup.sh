@@ -1,9 +1,10 @@
 #!/bin/bash
 # Installs what is missing to build mary, and with --tests or --ci what its tests and its continuous integration use besides.
 #
-#   scripts/setup.sh [--tests] [--ci] [--no-install]
+#   scripts/setup.sh [--plugin] [--tests] [--ci] [--no-install]
 #
-# Debian packages come by apt (as root, else with sudo). --tests adds the pinned Python packages of tests/requirements.txt in build/venv and the
+# Debian packages come by apt (as root, else with sudo). --plugin adds the C header of ONNX Runtime, which the plugins are compiled with: the
+# system's where it has one, else that of Debian's libonnxruntime-dev, unpacked in build/onnxruntime. --tests adds that, too, and the pinned Python packages of tests/requirements.txt in build/venv and the
 # ONNX backend tests in build/conformance; without network these two are left out, with a message, and the tests that need them are
 # reported as skipped. Says what it installs; says nothing when there is nothing to do.
 set -euo pipefail
@@ -17,13 +18,14 @@ ci_packages=(clang clang-format libclang-rt-14-dev libomp-14-dev gcc-aarch64-lin
 say() { echo "setup: $*"; }
 
 packages=("${build_packages[@]}")
-install=yes tests=no
+install=yes tests=no plugin=no
 for argument in "$@"; do
     case $argument in
-    --tests) tests=yes; packages+=("${test_packages[@]}") ;;
+    --plugin) plugin=yes ;;
+    --tests) tests=yes; plugin=yes; packages+=("${test_packages[@]}") ;;
     --ci) packages+=("${ci_packages[@]}") ;;
     --no-install) install=no ;;
-    *) echo "usage: scripts/setup.sh [--tests] [--ci] [--no-install]" >&2; exit 2 ;;
+    *) echo "usage: scripts/setup.sh [--plugin] [--tests] [--ci] [--no-install]" >&2; exit 2 ;;
     esac
 done
 
@@ -77,6 +79,37 @@ install_python() {
     echo "$wanted" >build/venv/complete
 }
 
+# ONNX Runtime's C header, version 1.23 or later (plugin execution providers came with that). Debian 13 has an older one and Debian 12 none, so
+# the package is taken from the first of Debian's suites that has it, from the mirror that this machine's apt uses, and unpacked, not installed:
+# it is headers only.
+fetch_onnxruntime_header() {
+    local folder=build/onnxruntime log=build/setup-onnxruntime.log suite mirror options deb
+    has_header() { grep -qs '^#define ORT_API_VERSION \(2[3-9]\|[3-9][0-9]\)' "$@"; }
+    has_header /usr/include/onnxruntime/onnxruntime_c_api.h /usr/include/onnxruntime/core/session/onnxruntime_c_api.h \
+        "$folder/usr/include/onnxruntime/onnxruntime_c_api.h" && return 0
+    : >"$log"
+    mirror=$(apt-get indextargets --format '$(LABEL) $(REPO_URI)' 2>>"$log" | awk '$1 == "Debian" { print $2; exit }')
+    if [[ -n $mirror ]]; then
+        rm -rf "$folder"
+        mkdir -p "$folder"/lists/partial "$folder"/cache/archives/partial
+        options=(-o Dir::Etc::sourcelist="$PWD/$folder/sources" -o Dir::Etc::sourceparts=- -o Dir::State::lists="$PWD/$folder/lists"
+                 -o Dir::Cache="$PWD/$folder/cache" -o APT::Sandbox::User=root -o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false)
+        for suite in stable testing unstable; do
+            echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $suite main" >"$folder/sources"
+            apt-get -q "${options[@]}" update >>"$log" 2>&1 || continue
+            deb=$(apt-cache "${options[@]}" policy libonnxruntime-dev | awk '/Candidate:/ { print $2 }')
+            dpkg --compare-versions "${deb:-0}" ge 1.23 || continue
+            say "unpacking the C header of ONNX Runtime $deb (Debian $suite) in $folder"
+            (cd "$folder" && apt-get -q "${options[@]}" download libonnxruntime-dev && dpkg-deb -x libonnxruntime-dev_*.deb .) >>"$log" 2>&1
+            break
+        done
+        rm -rf "$folder"/lists "$folder"/cache "$folder"/sources "$folder"/*.deb
+    fi
+    has_header "$folder/usr/include/onnxruntime/onnxruntime_c_api.h" && return 0
+    say "the C header of ONNX Runtime could not be had (is the network there? the whole output is in $log): its plugins are not built" >&2
+    return 1
+}
+
 gather_conformance() {
     local log=build/setup-conformance.log
     if ! build/venv/bin/python tests/conformance/fetch.py build/conformance >"$log" 2>&1 </dev/null; then
@@ -90,6 +123,9 @@ gather_conformance() {
 mkdir -p build
 if [[ $install == yes ]]; then
     install_packages
+    if [[ $plugin == yes ]]; then
+        fetch_onnxruntime_header || true # it has said so; everything else is built all the same
+    fi
     if [[ $tests == yes ]] && install_python; then
         # Without network there are no backend tests to gather: it has said so, and CTest reports them as skipped.
         gather_conformance || true
