@@ -6,7 +6,8 @@
 LeNet-5 (MNIST) and ResNet-32 (CIFAR-10), each in float, with 2-bit weights, and with 2-bit weights and u8 activations, run over the same test
 images in every runtime that is installed: `mary run`, libmary from C, ONNX Runtime by the function bodies, with the custom operators and with
 the execution provider, Python, Node and a browser. Fails when a runtime chooses another class than `mary run` (unless both classes are within the
-largest difference that is allowed), or differs by more than 1e-4 of the largest output (float activations) or one step (u8). Runtimes that are not
+largest difference that is allowed), or differs by more than 1e-4 of the largest output (float activations) or, with u8 activations, at all where
+mary's own executor runs the whole network, by three steps where ONNX Runtime's operators run a part of it. Runtimes that are not
 there are named and left out; --require makes that a failure. Exit status 77: the networks or the data are missing.
 
 Conversion is calibrated with training images; test images are only run.
@@ -114,6 +115,11 @@ def node(script):
     return run
 
 
+# ONNX Runtime adds and pools in another order of float operations than mary does: one value in some thousands is a near tie that falls to the other
+# side, and thirty layers make two steps of that.
+STEPS_BETWEEN_KERNELS = 3
+OWN_EXECUTOR = {"mary run", "libmary, C", "ONNX Runtime, execution provider", "Python, mary.InferenceSession"}
+
 RUNTIMES = {
     "mary run": mary_run,
     "libmary, C": libmary,
@@ -190,7 +196,10 @@ def run_all(context, labels, required, failures):
             continue
         outputs = outputs.reshape(len(labels), -1)
         reference = outputs if reference is None else reference
-        allowed = 1.01 * step if step is not None else 1e-4 * float(numpy.abs(reference).max())
+        if step is None:
+            allowed = 1e-4 * float(numpy.abs(reference).max())
+        else:
+            allowed = 0.0 if name in OWN_EXECUTOR else (STEPS_BETWEEN_KERNELS + 0.01) * step
         top1, beyond, difference = compare(outputs, reference, labels, allowed)
         if beyond or difference > allowed:
             failures.append(f"{context.model.name}: {name}: {beyond} classes differ, largest difference {difference:.3g}, allowed {allowed:.3g}")
