@@ -1,11 +1,11 @@
 #!/bin/bash
 # Installs what is missing to build mary, and with --tests or --ci what its tests and its continuous integration use besides.
 #
-#   scripts/setup.sh [--tests] [--ci] [--no-install]
+#   scripts/setup.sh [--tests] [--ci] [--package] [--no-install]
 #
 # Debian packages come by apt (as root, else with sudo). --tests adds the pinned Python packages of tests/requirements.txt in build/venv and the
 # ONNX backend tests in build/conformance; without network these two are left out, with a message, and the tests that need them are
-# reported as skipped. Says what it installs; says nothing when there is nothing to do.
+# reported as skipped. --package adds what scripts/package.sh uses. Says what it installs; says nothing when there is nothing to do.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -13,6 +13,7 @@ build_packages=(gcc libc6-dev cmake ninja-build pkg-config libonnx-dev protobuf-
                 libzip-dev libjansson-dev libpng-dev libjpeg62-turbo-dev check jq dataset-fashion-mnist)
 test_packages=(python3 python3-venv ca-certificates)
 ci_packages=(clang clang-format libclang-rt-14-dev libomp-14-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user)
+package_packages=(dpkg-dev file gzip binutils)
 
 say() { echo "setup: $*"; }
 
@@ -22,8 +23,9 @@ for argument in "$@"; do
     case $argument in
     --tests) tests=yes; packages+=("${test_packages[@]}") ;;
     --ci) packages+=("${ci_packages[@]}") ;;
+    --package) packages+=("${package_packages[@]}") ;;
     --no-install) install=no ;;
-    *) echo "usage: scripts/setup.sh [--tests] [--ci] [--no-install]" >&2; exit 2 ;;
+    *) echo "usage: scripts/setup.sh [--tests] [--ci] [--package] [--no-install]" >&2; exit 2 ;;
     esac
 done
 
