@@ -108,6 +108,10 @@ def checker(c: Case) -> None:
     onnx.checker.check_model(c.path, full_check=True)
 
 
+def checker_domain(c: Case) -> None:
+    onnx.checker.check_model(c.load(), check_custom_domain=True)
+
+
 def shape_inference(c: Case) -> None:
     c.same_model(onnx.shape_inference.infer_shapes(c.load(), check_type=True, strict_mode=True, data_prop=True))
 
@@ -144,6 +148,23 @@ def reference(c: Case) -> None:
 def reference_inlined(c: Case) -> None:
     inlined = onnx.version_converter.convert_version(onnx.inliner.inline_local_functions(c.load()), 21)
     c.agree(onnx.reference.ReferenceEvaluator(inlined).run(c.outputs, c.sample.feed), "ReferenceEvaluator")
+
+
+def merge(c: Case) -> None:
+    """A model in front that hands its inputs on, as pre-processing would."""
+    inputs = [i for i in c.model.graph.input if i.name in c.sample.feed]
+    front, before = onnx.ModelProto(), []
+    front.CopyFrom(c.model)
+    del front.graph.node[:], front.graph.initializer[:], front.graph.value_info[:], front.graph.input[:], front.graph.output[:], front.functions[:]
+    for value in inputs:
+        front.graph.node.add(op_type="Identity", input=[f"raw_{value.name}"], output=[f"front_{value.name}"])
+        for kind, values in (("raw", front.graph.input), ("front", front.graph.output)):
+            values.add().CopyFrom(value)
+            values[-1].name = f"{kind}_{value.name}"
+        before.append((f"front_{value.name}", value.name))
+    path = os.path.join(c.folder, "merged.onnx")
+    onnx.save(onnx.compose.merge_models(front, c.load(), io_map=before), path)
+    c.agree(test_ort.session(path).run(c.outputs, {f"raw_{k}": v for k, v in c.sample.feed.items()}), "ONNX Runtime")
 
 
 def slim(c: Case) -> None:
@@ -195,6 +216,7 @@ def compose(c: Case) -> None:
 # Name in docs/tools.md, the tool, what to know; and, of those that fail, how.
 TOOLS: list[tuple[str, Callable[[Case], None], str]] = [
     ("`onnx.checker`, full_check", checker, ""),
+    ("`onnx.checker`, check_custom_domain", checker_domain, "wants every operator registered in C++ and does not count functions, whoever's they are; off by default"),
     ("`onnx.shape_inference`, strict, with data propagation", shape_inference, "looks into the function bodies"),
     ("`onnx.inliner.inline_local_functions`", inliner, "gives standard operators only, for tools without functions"),
     ("`onnx.version_converter`", version_converter, "drops the functions: the next two rows are ways round it"),
@@ -204,6 +226,7 @@ TOOLS: list[tuple[str, Callable[[Case], None], str]] = [
     ("`onnx.reference.ReferenceEvaluator` after inlining, raised to opset 21", reference_inlined, "not with more than 64 levels a row: its GatherElements fails there"),
     ("`onnx.utils.extract_model`", extract, "not with If, whose bodies it does not look into"),
     ("`onnx.compose.add_prefix`", compose, "not with If, whose bodies it does not rename in"),
+    ("`onnx.compose.merge_models`", merge, ""),
     ("`onnxslim.slim`", slim, "not with If beside functions: it does not return from looking for functions in bodies; inline first"),
     ("`onnxsim.simplify`", simplify, ""),
     ("`onnxruntime.quantization.shape_inference.quant_pre_process`", pre_process, "the file grows to the float model's size: give it the float model, before conversion"),
@@ -221,6 +244,7 @@ def has_bodies(case: Case) -> bool:
 
 # What does not work, for which conversions, and how it fails.
 EXPECTED: dict[Callable[[Case], None], tuple[Callable[[Case], bool], str]] = {
+    checker_domain: (lambda case: True, "No Op registered for Mary"),
     version_converter: (lambda case: True, "not a registered function"),
     reference: (lambda case: True, "'OpFunction' object has no attribute|No implementation for operator 'DequantizeLinear'"),
     reference_inlined: (has_many_levels, "cannot reshape array"),
