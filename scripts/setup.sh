@@ -1,19 +1,21 @@
 #!/bin/bash
 # Installs what is missing to build mary, and with --tests or --ci what its tests and its continuous integration use besides.
 #
-#   scripts/setup.sh [--plugin] [--tests] [--ci] [--no-install]
+#   scripts/setup.sh [--plugin] [--tests] [--ci] [--package] [--no-install]
 #
 # Debian packages come by apt (as root, else with sudo). --plugin adds the C header of ONNX Runtime, which the plugins are compiled with: the
-# system's where it has one, else that of Debian's libonnxruntime-dev, unpacked in build/onnxruntime. --tests adds that, too, and the pinned Python packages of tests/requirements.txt in build/venv and the
-# ONNX backend tests in build/conformance; without network these two are left out, with a message, and the tests that need them are
-# reported as skipped. Says what it installs; says nothing when there is nothing to do.
+# system's where it has one, else that of Debian's libonnxruntime-dev, unpacked in build/onnxruntime. --tests adds that, too, the pinned Python
+# packages of tests/requirements.txt in build/venv and the ONNX backend tests in build/conformance; without network these are left out, with a
+# message, and the tests that need them are reported as skipped. --package adds what scripts/package.sh uses. Says what it installs; says nothing
+# when there is nothing to do.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 build_packages=(gcc libc6-dev cmake ninja-build pkg-config libonnx-dev protobuf-c-compiler libprotobuf-c-dev zlib1g-dev
                 libzip-dev libjansson-dev libpng-dev libjpeg62-turbo-dev check jq dataset-fashion-mnist)
-test_packages=(python3 python3-venv ca-certificates)
+test_packages=(python3 python3-venv ca-certificates g++ dpkg-dev file) # the last three: mary.h in C++, Debian packages
 ci_packages=(clang clang-format libclang-rt-14-dev libomp-14-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user)
+package_packages=(dpkg-dev file gzip binutils)
 
 say() { echo "setup: $*"; }
 
@@ -24,8 +26,9 @@ for argument in "$@"; do
     --plugin) plugin=yes ;;
     --tests) tests=yes; plugin=yes; packages+=("${test_packages[@]}") ;;
     --ci) packages+=("${ci_packages[@]}") ;;
+    --package) packages+=("${package_packages[@]}") ;;
     --no-install) install=no ;;
-    *) echo "usage: scripts/setup.sh [--plugin] [--tests] [--ci] [--no-install]" >&2; exit 2 ;;
+    *) echo "usage: scripts/setup.sh [--plugin] [--tests] [--ci] [--package] [--no-install]" >&2; exit 2 ;;
     esac
 done
 
