@@ -38,7 +38,7 @@ export async function serve(routes, port = 0, receive = null) {
         return;
       }
       response.writeHead(200, {
-        'Content-Type': TYPES[extname(path)] ?? 'application/octet-stream',
+        'Content-Type': TYPES[extname(file)] ?? 'application/octet-stream',
         'Content-Length': found.size,
         'Cache-Control': 'no-cache',
         // Pages that isolate themselves like this may share memory between threads, which onnxruntime-web needs for more than one.
