@@ -1,12 +1,6 @@
 // Classifies a picture with the float model and with an M-ary one, side by side.
 //
 // What is particular to M-ary models: nothing. They are loaded and run like any other (load() and classify() below).
-import * as ort from './ort/ort.wasm.min.mjs';
-
-ort.env.wasm.wasmPaths = new URL('ort/', import.meta.url).href;
-ort.env.wasm.numThreads = 1; // more need a page that is cross-origin isolated; these models are too small to gain from them
-ort.env.logLevel = 'error';
-
 const CLASSES = ['T-shirt', 'Trouser', 'Pullover', 'Dress', 'Coat', 'Sandal', 'Shirt', 'Sneaker', 'Bag', 'Ankle boot'];
 const SIDE = 28, PIXELS = SIDE * SIDE;
 const MEAN = 0.2860, STD = 0.3530; // of the pixels, 0..1, that the network was trained on
@@ -16,6 +10,20 @@ const byId = (id) => document.getElementById(id);
 const drawing = byId('drawing').getContext('2d', { willReadFrequently: true });
 
 // ---- models
+
+let ort; // onnxruntime-web
+
+/** Gets onnxruntime-web ready to be used; returns the bytes of its WebAssembly. */
+async function loadRuntime() {
+  if (typeof WebAssembly !== 'object') throw new Error('This browser has no WebAssembly, or it is switched off: models cannot run.');
+  const wasm = await fetch('ort/ort-wasm-simd-threaded.wasm', { method: 'HEAD' }).catch(() => null);
+  ort = await import('./ort/ort.wasm.min.mjs').catch(() => null);
+  if (!wasm?.ok || ort === null) throw new Error('onnxruntime-web is missing: examples/browser/build.sh puts it into ort/');
+  ort.env.wasm.wasmPaths = new URL('ort/', import.meta.url).href;
+  ort.env.wasm.numThreads = 1; // more need a page that is cross-origin isolated; these models are too small to gain from them
+  ort.env.logLevel = 'error';
+  return Number(wasm.headers.get('Content-Length'));
+}
 
 /** Fetches a model and makes a session of it: { session, bytes }. */
 async function load(file) {
@@ -232,12 +240,10 @@ async function fetchJson(file) {
 }
 
 async function start() {
-  if (typeof WebAssembly !== 'object') throw new Error('This browser has no WebAssembly, or it is switched off: models cannot run.');
+  byId('runtime-bytes').textContent = `${number(await loadRuntime() / 1e6, 1)} MB`;
   const [float, ...others] = await fetchJson('models.json');
   samples = (await fetchJson('samples.json')).map((sample) => ({ ...sample, pixels: Uint8Array.from(atob(sample.pixels), (c) => c.charCodeAt(0)) }));
   byId('samples').replaceChildren(...samples.map(makeSample));
-  const wasm = await fetch('ort/ort-wasm-simd-threaded.wasm', { method: 'HEAD' });
-  byId('runtime-bytes').textContent = `${number(Number(wasm.headers.get('Content-Length')) / 1e6, 1)} MB`;
 
   const select = element('select', { id: 'version' }, ...others.map((entry, i) => new Option(entry.label, i)));
   select.value = String(others.findIndex((entry) => entry.file.endsWith('m4.onnx')));
