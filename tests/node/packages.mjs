@@ -1,13 +1,13 @@
 // The npm packages that scripts/setup.sh --tests installs in build/node, outside of the source tree, where a plain import does not look.
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 export const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
 
 /** The folder that holds node_modules: $MARY_NODE, else build/node. */
-export const folder = process.env.MARY_NODE ?? join(root, 'build', 'node');
+export const folder = resolve(process.env.MARY_NODE ?? join(root, 'build', 'node'));
 
 const required = createRequire(join(folder, 'package.json'));
 
