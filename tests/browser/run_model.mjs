@@ -45,6 +45,7 @@ try {
     runtime: 'onnxruntime-web',
     version: result.version,
     milliseconds_per_sample: result.millisecondsPerSample,
+    least_milliseconds_per_sample: result.leastMillisecondsPerSample,
     peak_memory_bytes: result.heapBytes,
     memory: 'WebAssembly heap',
     create_milliseconds: result.createMilliseconds,

@@ -1,8 +1,9 @@
 // Runs a session over an array of samples. The same code for onnxruntime-node and, in the page, for onnxruntime-web: nothing of Node in here.
 
 /** Feeds x ({ shape: [N, ...], data: Float32Array }) to the session's only input, `batch` samples at a time (the last time what is left).
- *  Returns the session's first output, all batches one after the other, and the time: { shape, data, milliseconds_per_sample }. The first batch
- *  is run once more before that, so that what a runtime does on its first run is not in the time. */
+ *  Returns the session's first output, all batches one after the other, and the time of one sample, the median over the batches and the least:
+ *  { shape, data, milliseconds_per_sample, least_milliseconds_per_sample }. The first batch is run once more before that, so that what a
+ *  runtime does on its first run is not in the time. */
 export async function runInBatches(ort, session, x, batch) {
   if (session.inputNames.length !== 1) throw new Error(`the model has ${session.inputNames.length} inputs; one can be fed`);
   const [count, ...sample] = x.shape;
@@ -22,14 +23,15 @@ export async function runInBatches(ort, session, x, batch) {
   };
   await runFrom(0);
   let shape, data;
-  let milliseconds = 0;
+  const times = [];
   for (let first = 0; first < count; first += batch) {
     const output = await runFrom(first);
     const row = output.data.length / output.dims[0];
     shape ??= [count, ...output.dims.slice(1)];
     data ??= new Float32Array(count * row);
     data.set(output.data, first * row);
-    milliseconds += output.milliseconds;
+    times.push(output.milliseconds / output.dims[0]);
   }
-  return { shape, data, milliseconds_per_sample: milliseconds / count };
+  times.sort((a, b) => a - b);
+  return { shape, data, milliseconds_per_sample: times[times.length >> 1], least_milliseconds_per_sample: times[0] };
 }
