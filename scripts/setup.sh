@@ -16,6 +16,7 @@ test_packages=(python3 python3-venv ca-certificates)
 ci_packages=(clang clang-format libclang-rt-14-dev libomp-14-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
              chromium)
 
+node= # yes, no, or what tests is
 say() { echo "setup: $*"; }
 
 packages=("${build_packages[@]}")
