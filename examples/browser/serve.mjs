@@ -12,12 +12,13 @@ const TYPES = { '.html': 'text/html; charset=utf-8', '.mjs': 'text/javascript', 
  *  is taken: { '/ort/': 'node_modules/onnxruntime-web/dist', '/': 'build/browser' }. port 0 takes any that is free. With `receive`, bodies that
  *  are PUT go to receive(path, Buffer). */
 export async function serve(routes, port = 0, receive = null) {
+  const targets = Object.entries(routes).map(([prefix, target]) => [prefix, resolve(target)]);
   const find = (path) => {
-    for (const [prefix, target] of Object.entries(routes)) {
+    for (const [prefix, target] of targets) {
       if (path === prefix && !prefix.endsWith('/')) return target;
       if (!prefix.endsWith('/') || !path.startsWith(prefix)) continue;
       const file = normalize(join(target, path.slice(prefix.length) || 'index.html'));
-      return file.startsWith(resolve(target) + sep) ? file : null; // nothing outside of the folder
+      return file.startsWith(target + sep) ? file : null; // nothing outside of the folder
     }
     return null;
   };
@@ -50,7 +51,6 @@ export async function serve(routes, port = 0, receive = null) {
       response.writeHead(400, { 'Content-Type': 'text/plain' }).end(`${error.message}\n`);
     }
   });
-  for (const prefix in routes) routes[prefix] = resolve(routes[prefix]);
   await new Promise((done, failed) => server.once('error', failed).listen(port, '127.0.0.1', done));
   return {
     url: `http://127.0.0.1:${server.address().port}`,
