@@ -34,6 +34,7 @@ try {
   }, 0, (path, body) => { values = body; });
   browser = await launch();
   const page = await browser.newPage();
+  page.setDefaultTimeout(120000); // a busy machine is slow, not broken
   await page.goto(`${server.url}/runner.html`);
   await page.waitForFunction(() => window.ready);
   const result = await page.evaluate((options) => window.runModel(options), { shape, offset, batch, threads });

@@ -53,6 +53,7 @@ const browser = await launch();
 /** A page that is loaded and idle. `noise` collects what it puts on the console and errors that nobody caught. */
 async function open(options = {}, prepare = async () => {}) {
   const page = await browser.newPage({ viewport: { width: 1100, height: 800 }, ...options });
+  page.setDefaultTimeout(120000); // a busy machine is slow, not broken
   const noise = [];
   page.on('console', (message) => noise.push(`${message.type()}: ${message.text()}`));
   page.on('pageerror', (error) => noise.push(`uncaught: ${error.message}`));
