@@ -18,7 +18,7 @@ def split(images, size=32):
 
 def test_numbers_are_those_of_the_command(lenet, m4, images, labels, tmp_path, command):
     (tmp_path / "m4.onnx").write_bytes(m4)
-    command("validate", lenet, tmp_path / "m4.onnx", "--data", "/usr/share/datasets/fashion-mnist", "--first", 1000, *PIXELS, "--per-layer", 64,
+    command("validate", lenet, tmp_path / "m4.onnx", "--data", "/usr/share/datasets/fashion-mnist", "--first", 1000, *PIXELS, "--per-layer=64",
             "--report", tmp_path / "r.json")  # fmt: skip
     said = json.loads((tmp_path / "r.json").read_text())
     ours = mary.validate(lenet, m4, split(images), labels, per_layer=True)
