@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from ctypes import byref, c_void_p
 from dataclasses import dataclass
 from typing import Any, Mapping, Sequence
@@ -79,6 +80,7 @@ class InferenceSession:
         cpu: str | None = None,
     ):
         self._handle = c_void_p()
+        self._process = os.getpid()
         if threads is None:
             threads = getattr(sess_options, "intra_op_num_threads", 0)
         if cpu is None:
@@ -106,8 +108,9 @@ class InferenceSession:
             described.append(NodeArg(name, spelling_of(array.type), shape))
         return described, types
 
-    def __del__(self, free: Any = library.mary_session_free, reference: Any = byref) -> None:
-        if getattr(self, "_handle", None):
+    def __del__(self, free: Any = library.mary_session_free, reference: Any = byref, process: Any = os.getpid) -> None:
+        # A child of fork has none of the session's threads: waiting for them to end would take forever.
+        if getattr(self, "_handle", None) and process() == self._process:
             free(reference(self._handle))
 
     def get_inputs(self) -> list[NodeArg]:
@@ -139,6 +142,8 @@ class InferenceSession:
             UsageError: an input is missing, unknown, or of another type or shape than the model's; an output is unknown.
             MaryError: the run failed.
         """
+        if os.getpid() != self._process:
+            raise UsageError("the session was made before this process was forked; make one here")
         if isinstance(output_names, str):
             raise UsageError(f"output_names is a list of names, not {output_names!r}")
         try:

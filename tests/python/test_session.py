@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gc
+import os
+import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -193,42 +196,64 @@ def test_conversions_run_in_several_threads_at_once(lenet, images):
     assert results == [True] * 4
 
 
-def test_the_gil_is_released_while_libmary_works():
-    """A progress callback of a conversion in another thread needs the GIL while this thread is inside a run: without a release they would
-    never be inside at the same time."""
-    inside, both = threading.Event(), threading.Event()
+def test_a_model_runs_while_another_thread_is_inside_a_conversion():
+    inside, ran = threading.Event(), threading.Event()
     model = gemm(width=64, out=64)
 
     def progress(done, total):
         inside.set()
-        both.wait(60)
+        ran.wait(60)
 
     converting = threading.Thread(target=lambda: mary.convert(model, levels=4, progress=progress))
     converting.start()
     assert inside.wait(60)
-    # The conversion stands inside of libmary; this thread goes on, and runs a model there, too.
     assert mary.InferenceSession(model).run(None, {"x": np.zeros((2, 64), "f")})[0].shape == (2, 64)
-    both.set()
+    assert converting.is_alive()
+    ran.set()
     converting.join()
 
 
-def test_python_runs_while_a_session_computes():
-    """The other half of it: a plain run() does not keep other Python threads from running."""
-    big = mary.InferenceSession(gemm(width=4096, out=1024), threads=1)
-    x = {"x": np.ones((8192, 4096), "f")}
-    big.run(None, x)
-    stop, counts = threading.Event(), [0]
+def test_the_gil_is_released_while_a_session_computes():
+    session = mary.InferenceSession(gemm(width=2048, out=1024), threads=1)
+    x = {"x": np.ones((4096, 2048), "f")}
+    session.run(None, x)
+    stop, turns, interval = threading.Event(), [0], sys.getswitchinterval()
 
-    def count():
+    def take_turns():
         while not stop.is_set():
-            counts[0] += 1
+            turns[0] += 1
+            time.sleep(0)
 
-    counter = threading.Thread(target=count)
-    counter.start()
-    before = counts[0]
-    for _ in range(3):
-        big.run(None, x)
-    after = counts[0]
-    stop.set()
-    counter.join()
-    assert after - before > 1000  # a held GIL would leave a handful: only what runs between the calls
+    other = threading.Thread(target=take_turns)
+    # Nobody is made to give the GIL up: the other thread has a turn only when this one lets it go, which only libmary's calls do.
+    sys.setswitchinterval(1000)
+    try:
+        other.start()
+        before = turns[0]
+        session.run(None, x)
+        after = turns[0]
+    finally:
+        stop.set()
+        sys.setswitchinterval(interval)
+        other.join()
+    assert after > before
+
+
+def test_a_session_made_before_a_fork_is_refused_and_dropped_in_the_child():
+    session = mary.InferenceSession(gemm(), threads=2)
+    x = {"x": np.ones((2, 32), "f")}
+    session.run(None, x)
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            try:
+                session.run(None, x)
+            except mary.UsageError:
+                del session  # must not wait for threads that are not here
+                gc.collect()
+                status = 0 if mary.InferenceSession(gemm(), threads=1).run(None, x)[0].shape == (2, 16) else 1
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert session.run(None, x)[0].shape == (2, 16)

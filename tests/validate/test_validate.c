@@ -148,7 +148,7 @@ START_TEST(layers_are_compared_in_a_second_pass_of_as_many_samples_as_asked_for)
     ck_assert_str_eq(layer.op_type, "MatMul");
     ck_assert(layer.measured && !layer.coded);
     ck_assert_uint_eq(layer.closeness.elements, 9);
-    ck_assert_double_eq_tol(layer.closeness.cosine, (6 + 1 + 25) / 41.0, 0.05);
+    ck_assert_double_eq_tol(layer.closeness.cosine, (6 + 1 + 25) / 41.0, 1e-12);
     ck_assert(!mary_validation_layer(validation, 1, &layer));
     mary_validation_free(&validation);
     free_source(&models[0]);
@@ -199,6 +199,29 @@ START_TEST(what_cannot_be_validated_leaves_nothing_behind)
 }
 END_TEST
 
+START_TEST(memory_that_runs_out_anywhere_is_a_status)
+{
+    mary_model_source models[2] = {network(same), network(swapped)};
+    mary_validate_options options = {.layers = true, .session = {.threads = 1}};
+    mary_status status = MARY_ERROR_INTERNAL;
+    int64_t failures = 0;
+    for (; status != MARY_OK && failures < 100000; failures++) {
+        samples from = four();
+        mary_validation *validation = NULL;
+        mary_memory_fail_after(failures);
+        status = validate(models, 2, &from, &options, &validation);
+        mary_memory_fail_after(-1);
+        ck_assert((status == MARY_OK) == (validation != NULL));
+        ck_assert(status == MARY_OK || status == MARY_ERROR_INTERNAL);
+        mary_validation_free(&validation);
+    }
+    ck_assert_int_eq(status, MARY_OK);
+    ck_assert_int_gt(failures, 100);
+    free_source(&models[0]);
+    free_source(&models[1]);
+}
+END_TEST
+
 START_TEST(a_model_saved_in_memory_loads_again)
 {
     mary_model_source source = network(same);
@@ -241,4 +264,5 @@ END_TEST
 MARY_TEST_MAIN("validate/validation", accuracy_agreement_and_closeness_match_numbers_worked_out_by_hand,
                layers_are_compared_in_a_second_pass_of_as_many_samples_as_asked_for,
                one_model_and_data_without_labels_have_no_budget, what_cannot_be_validated_leaves_nothing_behind,
-               a_model_saved_in_memory_loads_again, an_inspection_is_json_and_names_the_layers)
+               memory_that_runs_out_anywhere_is_a_status, a_model_saved_in_memory_loads_again,
+               an_inspection_is_json_and_names_the_layers)
