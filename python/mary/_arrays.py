@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from ctypes import byref
 from typing import Any, Mapping, Sequence
 
@@ -35,10 +36,11 @@ def dtype_of(number: int) -> np.dtype[Any]:
     name = TYPES.get(number, ("", ""))[0]
     if name == "bfloat16":
         try:
-            import ml_dtypes
+            import ml_dtypes  # type: ignore[import-not-found,unused-ignore]
         except ImportError:
             raise UnsupportedError("bfloat16 values need the Python package ml_dtypes") from None
-        return np.dtype(ml_dtypes.bfloat16)
+        bfloat16: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
+        return bfloat16
     if not name:
         raise UnsupportedError(f"there are no arrays of type {decoded(library.mary_type_name(number))}")
     return np.dtype(name)
@@ -64,24 +66,23 @@ def _converted(name: str, value: Any, number: int) -> np.ndarray[Any, Any]:
 
 
 def fill(array: Array, name: str, value: Any, number: int = 0) -> np.ndarray[Any, Any]:
-    """Describes `value` in `array`, which points into the result: keep it. What is no numpy array becomes one of the type `number` (0: numpy's choice)."""
-    if not isinstance(value, np.ndarray):
-        value = _converted(name, value, number)
-    if value.dtype.name not in _NUMBERS:
-        raise UsageError(f"input '{name}' has elements of type {value.dtype}, which no tensor has")
-    if value.ndim > MAX_RANK:
-        raise UsageError(f"input '{name}' has {value.ndim} dimensions, more than {MAX_RANK}")
-    if not value.dtype.isnative:
-        value = value.astype(value.dtype.newbyteorder("="))
-    if not value.flags.c_contiguous:
-        value = np.ascontiguousarray(value)
+    """Describes `value` in `array`, which points into the result: keep it. What is no numpy array becomes one of type `number` (0: any)."""
+    given: np.ndarray[Any, Any] = value if isinstance(value, np.ndarray) else _converted(name, value, number)
+    if given.dtype.name not in _NUMBERS:
+        raise UsageError(f"input '{name}' has elements of type {given.dtype}, which no tensor has")
+    if given.ndim > MAX_RANK:
+        raise UsageError(f"input '{name}' has {given.ndim} dimensions, more than {MAX_RANK}")
+    if not given.dtype.isnative:
+        given = given.astype(given.dtype.newbyteorder("="))
+    if not given.flags.c_contiguous:
+        given = np.ascontiguousarray(given)
     array.name = text("the name of an input", name)
-    array.type = _NUMBERS[value.dtype.name]
-    array.rank = value.ndim
-    array.dims[: value.ndim] = value.shape
-    array.data = value.ctypes.data
-    array.bytes = value.nbytes
-    return value
+    array.type = _NUMBERS[given.dtype.name]
+    array.rank = given.ndim
+    array.dims[: given.ndim] = given.shape
+    array.data = given.ctypes.data
+    array.bytes = given.nbytes
+    return given
 
 
 class Feed:
@@ -117,7 +118,7 @@ class _Memory:
         free(reference(self._array))
 
 
-def take(arrays: Sequence[Array], wanted: Sequence[int]) -> list[np.ndarray[Any, Any]]:
+def take(arrays: ctypes.Array[Array], wanted: Sequence[int]) -> list[np.ndarray[Any, Any]]:
     """numpy arrays that own the memory of arrays[wanted]; all the others are freed, on failure, too."""
     try:
         dtypes = [dtype_of(arrays[i].type) for i in wanted]

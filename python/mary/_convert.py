@@ -229,7 +229,7 @@ def _rows(get: Any, handle: c_void_p) -> Iterator[Any]:
 def _report(handle: c_void_p) -> ConvertReport:
     totals = library.mary_convert_totals_of(handle).contents
     calibration = library.mary_convert_calibration(handle).contents
-    warnings = []
+    warnings: list[str] = []
     while (warning := library.mary_convert_warning(handle, len(warnings))) is not None:
         warnings.append(decoded(warning))
     return ConvertReport(

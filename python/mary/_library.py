@@ -335,7 +335,7 @@ def integer(name: str, value: Any, least: int, most: int) -> int:
     try:
         if isinstance(value, bool):
             raise TypeError
-        number = value.__index__()
+        number = int(value.__index__())
     except (AttributeError, TypeError):
         raise UsageError(f"{name} is a whole number, not {value!r}") from None
     if not least <= number <= most:

@@ -162,7 +162,9 @@ def validate(
 def _report(handle: c_void_p) -> Validation:
     totals = ValidationTotals()
     library.mary_validation_totals_of(handle, byref(totals))
-    models, outputs, layers = [], {}, []
+    models: list[ValidatedModel] = []
+    outputs: dict[str, Closeness] = {}
+    layers: list[ComparedLayer] = []
     model, output, layer = ModelAccuracy(), OutputComparison(), LayerComparison()
     while library.mary_validation_model(handle, len(models), byref(model)):
         accuracy = (model.top1_percent, model.top5_percent, model.with_nan) if totals.labelled else (None, None, None)

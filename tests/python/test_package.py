@@ -131,24 +131,9 @@ def test_runs_leak_nothing():
 
 
 def test_openmp_of_torch_and_of_mary_do_not_fight(lenet):
-    """Debian's torch brings its own OpenMP; both compute in one process, in turns and at once."""
-    code = f"""
-import sys, threading
-sys.path.insert(0, {str(PACKAGE.parent)!r})
-import torch, numpy, mary
-a = torch.ones(600, 600)
-expected = mary.convert({lenet!r}, levels=4, threads=2).model
-results = []
-def convert():
-    for _ in range(3): results.append(mary.convert({lenet!r}, levels=4, threads=2).model == expected)
-def multiply():
-    for _ in range(20): results.append(bool((a @ a == 600).all()))
-threads = [threading.Thread(target=f) for f in (convert, multiply, convert, multiply)]
-[t.start() for t in threads]; [t.join() for t in threads]
-assert results and all(results)
-"""
     python3 = "/usr/bin/python3"
     if not os.path.exists(python3) or subprocess.run([python3, "-c", "import torch, numpy"], capture_output=True).returncode != 0:
         pytest.skip("Debian's python3-torch is not installed (scripts/setup.sh --ci)")
-    result = subprocess.run([python3, "-c", code], capture_output=True, text=True)
+    code = Path(__file__).with_name("openmp.py")
+    result = subprocess.run([python3, str(code), lenet], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(PACKAGE.parent)})
     assert result.returncode == 0, result.stderr

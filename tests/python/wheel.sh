@@ -61,3 +61,9 @@ alone "$work/venv/bin/python" "$root/tests/python/wheel_use.py" "$root/models/fa
 alone "$work/venv/bin/mary" convert "$root/models/fashion-lenet5.onnx" command.onnx --levels 4 --quiet
 cmp command.onnx python.onnx
 alone "$work/venv/bin/mary" --version
+
+# Beside a torch that brings its own OpenMP, where Debian's is installed. (Its numpy is another than that of $work/venv.)
+if /usr/bin/python3 -c 'import torch, numpy' 2>/dev/null; then
+    "$python" -m zipfile -e "$wheel" "$work/unpacked"
+    alone PYTHONPATH="$work/unpacked" /usr/bin/python3 "$root/tests/python/openmp.py" "$root/models/fashion-lenet5.onnx"
+fi
