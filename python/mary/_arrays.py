@@ -29,6 +29,7 @@ TYPES: dict[int, tuple[str, str]] = {
     16: ("bfloat16", "tensor(bfloat16)"),
 }
 _NUMBERS = {name: number for number, (name, _) in TYPES.items() if name}
+_KNOWN: dict[Any, int] = {}  # the same by numpy type, as they were met: the name of a type takes numpy a microsecond
 
 
 def dtype_of(number: int) -> np.dtype[Any]:
@@ -68,8 +69,12 @@ def _converted(name: str, value: Any, number: int) -> np.ndarray[Any, Any]:
 def fill(array: Array, name: str, value: Any, number: int = 0) -> np.ndarray[Any, Any]:
     """Describes `value` in `array`, which points into the result: keep it. What is no numpy array becomes one of type `number` (0: any)."""
     given: np.ndarray[Any, Any] = value if isinstance(value, np.ndarray) else _converted(name, value, number)
-    if given.dtype.name not in _NUMBERS:
-        raise UsageError(f"input '{name}' has elements of type {given.dtype}, which no tensor has")
+    kind = _KNOWN.get(given.dtype)
+    if kind is None:
+        kind = _NUMBERS.get(given.dtype.name)
+        if kind is None:
+            raise UsageError(f"input '{name}' has elements of type {given.dtype}, which no tensor has")
+        _KNOWN[given.dtype] = kind
     if given.ndim > MAX_RANK:
         raise UsageError(f"input '{name}' has {given.ndim} dimensions, more than {MAX_RANK}")
     if not given.dtype.isnative:
@@ -77,10 +82,10 @@ def fill(array: Array, name: str, value: Any, number: int = 0) -> np.ndarray[Any
     if not given.flags.c_contiguous:
         given = np.ascontiguousarray(given)
     array.name = text("the name of an input", name)
-    array.type = _NUMBERS[given.dtype.name]
+    array.type = kind
     array.rank = given.ndim
     array.dims[: given.ndim] = given.shape
-    array.data = given.ctypes.data
+    array.data = given.__array_interface__["data"][0]
     array.bytes = given.nbytes
     return given
 

@@ -69,8 +69,10 @@ class Samples:
         return _read(self._source)
 
     def count(self) -> int:
-        """Batches in a pass; counted by going through one where the source does not say."""
-        try:
-            return len(self._source)
-        except (TypeError, NotImplementedError, AttributeError):
-            return sum(1 for _ in self)
+        """Batches in a pass. A reader is gone through to count them: its length, where it has one, may be that of its samples."""
+        if not isinstance(self._source, CalibrationDataReader):
+            try:
+                return len(self._source)
+            except TypeError:
+                pass
+        return sum(1 for _ in self)

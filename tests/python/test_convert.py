@@ -28,6 +28,9 @@ class Reader:
 
 
 class Rewinding(Reader):
+    def __len__(self):  # of samples, not of batches
+        return sum(len(batch["input"]) for batch in self.batches)
+
     def rewind(self):
         self.position = 0
         self.passes += 1
@@ -94,7 +97,7 @@ def test_every_source_of_samples_gives_the_same_model(lenet, images):
 
 def test_a_method_that_measures_gets_its_samples(lenet, images):
     feedback = mary.convert(lenet, levels=2, method="feedback", calibration_data_reader=batches(images))
-    assert {layer.method for layer in feedback.layers} == {"feedback"} or "feedback" in {layer.method for layer in feedback.layers}
+    assert "feedback" in {layer.method for layer in feedback.layers}
     with pytest.raises(mary.UsageError, match="calibration"):
         mary.convert(lenet, levels=2, method="feedback")
 
