@@ -143,6 +143,29 @@ mary_status mary_session_output(const mary_session *session, int index, mary_arr
     return describe(session->program->outputs, session->program->output_count, index, description);
 }
 
+static const char *symbol(const mary_program_port *ports, int count, int index, int axis)
+{
+    if (index < 0 || index >= count || axis < 0)
+        return NULL;
+    const Onnx__TypeProto *type = ports[index].info->type;
+    if (type == NULL || type->value_case != ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE || type->tensor_type->shape == NULL ||
+        (size_t)axis >= type->tensor_type->shape->n_dim)
+        return NULL;
+    const Onnx__TensorShapeProto__Dimension *dim = type->tensor_type->shape->dim[axis];
+    bool named = dim->value_case == ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_PARAM;
+    return named && dim->dim_param[0] != '\0' ? dim->dim_param : NULL;
+}
+
+const char *mary_session_input_symbol(const mary_session *session, int index, int axis)
+{
+    return symbol(session->program->inputs, session->program->input_count, index, axis);
+}
+
+const char *mary_session_output_symbol(const mary_session *session, int index, int axis)
+{
+    return symbol(session->program->outputs, session->program->output_count, index, axis);
+}
+
 /* ---- checking what the caller gives ---- */
 
 static mary_status check_input(const mary_program_port *port, const mary_array *array, mary_tensor *tensor)

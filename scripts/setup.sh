@@ -9,7 +9,7 @@
 #   --node     Node (Debian's, unless there is one) and, in build/node, the npm packages that examples/browser needs
 #   --tests    both of these, the npm packages of the JavaScript tests, the pinned Python packages of tests/requirements.txt in build/venv, and
 #              the ONNX backend tests in build/conformance
-#   --ci       what .ci/run uses besides: clang, a compiler and an emulator for ARM, a browser
+#   --ci       what .ci/run uses besides: clang, a compiler and an emulator for ARM, a browser, torch
 #   --package  what scripts/package.sh uses
 # What cannot be had without network is left out, with a message, and the tests that need it are reported as skipped. Says what it installs; says
 # nothing when there is nothing to do.
@@ -20,7 +20,7 @@ build_packages=(gcc libc6-dev cmake ninja-build pkg-config libonnx-dev protobuf-
                 libzip-dev libjansson-dev libpng-dev libjpeg62-turbo-dev check jq dataset-fashion-mnist)
 test_packages=(python3 python3-venv ca-certificates g++ dpkg-dev file) # the last three: mary.h in C++, Debian packages
 ci_packages=(clang clang-format libclang-rt-14-dev libomp-14-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
-             chromium)
+             chromium python3-torch)
 package_packages=(dpkg-dev file gzip binutils)
 
 say() { echo "setup: $*"; }

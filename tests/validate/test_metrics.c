@@ -1,7 +1,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "cli/metrics.h"
+#include "validate/metrics.h"
 #include "tests/support/suite.h"
 
 static mary_array vector(const float *values, int64_t count)
