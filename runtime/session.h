@@ -10,9 +10,10 @@
 mary_status mary_session_create_threadless(mary_model **model, const mary_session_options *options,
                                            mary_session **session);
 
-/* Where the outputs of a run go. `place` is called once for each output, in any order, in the thread that runs: `output`
- * has name, type, rank, dims and bytes; it sets output->data to at least that many bytes, of any alignment. Outputs whose
- * shape follows from the input shapes are asked for before the run, and most are then written in place. */
+/* Where the outputs of a run go. `place` is called once for each output, in any order, in the thread that runs:
+ * `output` has name, type, rank, dims and bytes; it sets output->data to at least that many bytes, aligned as the type
+ * asks. Outputs whose shape follows from the input shapes are asked for before the run, and most are then written in
+ * place. */
 typedef struct mary_outlet {
     mary_status (*place)(void *context, int index, mary_array *output);
     void *context;
