@@ -3,24 +3,25 @@
 #include <sched.h>
 #include <time.h>
 
-enum {
-    MOST_THREADS = 256,
-    WAIT_NANOSECONDS = 2000000, /* a sleeping worker takes some 50 us to come */
-    RARER = 8                   /* the 1st, 8th, 64th, ... run looks again */
-};
+#define MILLISECOND INT64_C(1000000) /* in nanoseconds */
+
+enum { MOST_THREADS = 256 };
+
+static const int64_t wait = 2 * MILLISECOND; /* a sleeping worker takes some 0.05 ms to come */
+static const int64_t first_pause = 200 * MILLISECOND, longest_pause = 60000 * MILLISECOND;
 
 typedef struct roll_call {
     int most;
     _Atomic int present; /* threads that are in the parallel-for now */
     _Atomic bool over;
-    struct timespec start;
+    int64_t start;
 } roll_call;
 
-static int64_t nanoseconds_since(const struct timespec *start)
+static int64_t now(void)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)(now.tv_sec - start->tv_sec) * 1000000000 + (now.tv_nsec - start->tv_nsec);
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (int64_t)time.tv_sec * 1000 * MILLISECOND + time.tv_nsec;
 }
 
 /* A thread that waits here takes no second piece, so that those who are present are different threads. Once the waiting
@@ -34,7 +35,7 @@ static void answer(void *data, size_t piece)
     if (atomic_fetch_add(&call->present, 1) + 1 >= call->most)
         atomic_store(&call->over, true);
     while (!atomic_load(&call->over)) {
-        if (nanoseconds_since(&call->start) > WAIT_NANOSECONDS)
+        if (now() - call->start > wait)
             atomic_store(&call->over, true);
         sched_yield();
     }
@@ -42,8 +43,7 @@ static void answer(void *data, size_t piece)
 
 static int count_threads(int most, const OrtApi *api, const OrtKernelContext *context)
 {
-    roll_call call = {.most = most};
-    clock_gettime(CLOCK_MONOTONIC, &call.start);
+    roll_call call = {.most = most, .start = now()};
     OrtStatus *failure = api->KernelContext_ParallelFor(context, answer, (size_t)most, (size_t)most, &call);
     if (failure != NULL)
         api->ReleaseStatus(failure);
@@ -58,20 +58,27 @@ void mary_ort_pool_init(mary_ort_pool *pool, int threads)
     int most = threads > 0 ? threads : processors;
     *pool = (mary_ort_pool){.most = most < 1 ? 1 : most > MOST_THREADS ? MOST_THREADS : most};
     atomic_init(&pool->threads, threads > 0 ? pool->most : 1);
-    atomic_init(&pool->runs, 0);
+    atomic_init(&pool->next, 0);
+    atomic_init(&pool->pause, first_pause);
 }
 
-static bool looks_again(uint64_t run)
+/* True for one of the threads that come when it is time. */
+static bool is_time(mary_ort_pool *pool)
 {
-    while (run % RARER == 0)
-        run /= RARER;
-    return run == 1;
+    int64_t next = atomic_load(&pool->next), time = now();
+    if (time < next)
+        return false;
+    int64_t pause = atomic_load(&pool->pause);
+    if (!atomic_compare_exchange_strong(&pool->next, &next, time + pause))
+        return false;
+    atomic_store(&pool->pause, 2 * pause < longest_pause ? 2 * pause : longest_pause);
+    return true;
 }
 
 int mary_ort_pool_threads(mary_ort_pool *pool, const OrtApi *api, const OrtKernelContext *context)
 {
     int known = atomic_load(&pool->threads);
-    if (known == pool->most || !looks_again(atomic_fetch_add(&pool->runs, 1) + 1))
+    if (known == pool->most || !is_time(pool))
         return known;
     int found = count_threads(pool->most, api, context);
     while (found > known && !atomic_compare_exchange_weak(&pool->threads, &known, found))
