@@ -37,7 +37,6 @@ static void answer(void *data, size_t piece)
     while (!atomic_load(&call->over)) {
         if (now() - call->start > wait)
             atomic_store(&call->over, true);
-        sched_yield();
     }
 }
 
