@@ -4,13 +4,16 @@
     provider.py --mary BUILD --models FOLDER [--threads 1,2] [--rounds 15] [NAME ...]
 
 FOLDER holds NAME-u8-m4.onnx and NAME-u8-m16.onnx (int8_models.py) and NAME-m4.onnx (bench/run). All three run in this process, batch 1, taking
-turns; a pause lets the threads of one sleep before the next runs. Prints a Markdown table: medians in milliseconds, the fastest run of each of
-the first two, and how much longer than libmary ONNX Runtime takes with the provider, as the median of the turns' ratios.
+turns; a pause lets the threads of one sleep before the next runs. Prints two Markdown tables. Speed: medians in milliseconds, and how much longer
+than libmary ONNX Runtime takes with the provider, as the median of the turns' ratios and for the fastest run of each. Sessions: the milliseconds
+that making one takes, and the most memory that it and its runs add to a process of its own, one thread.
 """
 import argparse
 import ctypes
 import pathlib
 import statistics
+import subprocess
+import sys
 import time
 
 import numpy
@@ -109,23 +112,58 @@ def compare(options, library, devices, path, threads):
             f"| {min(times[0]):.2f} | {min(times[1]):.2f} | {100 * (min(times[1]) / min(times[0]) - 1):+.1f} | {middle[2] / middle[1]:.2f} |")
 
 
+def memory(field):
+    with open("/proc/self/status", encoding="ascii") as status:
+        return next(int(line.split()[1]) / 1000 for line in status if line.startswith(field))
+
+
+def weigh(kind, library, devices, path):
+    """In a process of its own: prints milliseconds of loading and MB at the peak."""
+    x = numpy.random.default_rng(1).standard_normal(DIMS).astype(numpy.float32)
+    before, start = memory("VmRSS"), time.perf_counter()
+    contestant = Mary(library, path, 1, x) if kind == "libmary" else Ort(path, 1, x, devices if kind == "provider" else None)
+    loading = time.perf_counter() - start
+    timed(contestant, 3)
+    print(1000 * loading, memory("VmHWM") - before)
+
+
+def session_row(options, path):
+    """One row of the second table; of five processes for each, the medians."""
+    cells = [[], []]
+    for kind in ("libmary", "provider", "bodies"):
+        command = [sys.executable, __file__, "--mary", str(options.mary), "--models", str(options.models), "--weigh", kind, str(path)]
+        measured = [[float(word) for word in subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()] for _ in range(5)]
+        for cell, values in zip(cells, zip(*measured)):
+            cell.append(statistics.median(values))
+    return f"| {path.stem} | " + " | ".join(f"{value:.0f}" for cell in cells for value in cell) + " |"
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--mary", type=pathlib.Path, required=True, help="build folder")
     parser.add_argument("--models", type=pathlib.Path, required=True)
     parser.add_argument("--threads", default="1,2")
     parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--weigh", help=argparse.SUPPRESS)
     parser.add_argument("names", nargs="*", default=[])
     options = parser.parse_args()
     library = ctypes.CDLL(str(options.mary.resolve() / "libmary.so"))
     onnxruntime.register_execution_provider_library("mary", str(options.mary.resolve() / "libmary_ort_ep.so"))
     devices = [device for device in onnxruntime.get_ep_devices() if device.ep_name == PROVIDER]
-    print("| model | threads | libmary ms | provider ms | bodies ms | provider takes longer, % | libmary best | provider best | longer, % | speed of provider / bodies |")
+    if options.weigh:
+        weigh(options.weigh, library, devices, pathlib.Path(options.names[0]))
+        return
+    kinds = [(name, kind) for name in options.names or ["resnet18", "resnet50"] for kind in ("u8-m4", "u8-m16", "m4")]
+    print("| model | threads | libmary ms | provider ms | bodies ms | provider takes longer, % | fastest runs: libmary | provider | longer, % "
+          "| speed of provider / bodies |")
     print("|---|---|---|---|---|---|---|---|---|---|")
-    for name in options.names or ["resnet18", "resnet50"]:
-        for kind in ("u8-m4", "u8-m16", "m4"):
-            for threads in options.threads.split(","):
-                print(compare(options, library, devices, options.models / f"{name}-{kind}.onnx", int(threads)), flush=True)
+    for name, kind in kinds:
+        for threads in options.threads.split(","):
+            print(compare(options, library, devices, options.models / f"{name}-{kind}.onnx", int(threads)), flush=True)
+    print("\n| model | session ms: libmary | provider | bodies | peak MB: libmary | provider | bodies |")
+    print("|---|---|---|---|---|---|---|")
+    for name, kind in kinds:
+        print(session_row(options, options.models / f"{name}-{kind}.onnx"), flush=True)
 
 
 if __name__ == "__main__":

@@ -381,6 +381,18 @@ def test_options_that_mean_nothing_are_refused(mary, folder, models):
         check(np.array_equal(session(path, threads=2, options={"threads": threads}).run(None, {"x": images(1)})[0], wanted), f"threads={threads}: differs")
 
 
+def test_however_onnx_runtime_optimises_and_schedules(mary, folder, models):
+    path = integer(mary, network(f"{folder}/modes.onnx"), 16)
+    wanted = session(path).run(None, {"x": images(2)})
+    for level in (ort.GraphOptimizationLevel.ORT_DISABLE_ALL, ort.GraphOptimizationLevel.ORT_ENABLE_BASIC):
+        for mode in (ort.ExecutionMode.ORT_SEQUENTIAL, ort.ExecutionMode.ORT_PARALLEL):
+            settings = ort.SessionOptions()
+            settings.graph_optimization_level, settings.execution_mode, settings.intra_op_num_threads = level, mode, 2
+            settings.add_provider_for_devices(devices, {})
+            outputs = ort.InferenceSession(path, settings, enable_fallback=0).run(None, {"x": images(2)})
+            check(all(np.array_equal(got, value) for got, value in zip(outputs, wanted)), f"{level} {mode}: differs")
+
+
 def thread_count() -> int:
     return len(os.listdir("/proc/self/task"))
 
