@@ -342,7 +342,8 @@ OrtStatus *ORT_API_CALL mary_ort_get_capability(OrtEp *self, const OrtGraph *gra
     claim c = {.provider = provider, .api = provider->api, .graph = graph};
     const OrtNode *holder = NULL;
     mary_status status = mary_ort_take(c.api, c.api->Graph_GetParentNode(graph, &holder));
-    if (status == MARY_OK && holder == NULL) /* the bodies of If and Loop stay ONNX Runtime's */
+    bool over = provider->one_round && provider->compiled;
+    if (status == MARY_OK && holder == NULL && !over) /* the bodies of If and Loop stay ONNX Runtime's */
         status = claim_all(&c, support);
     for (size_t i = 0; c.nodes != NULL && i < c.count; i++)
         mary_free(c.nodes[i].producers);

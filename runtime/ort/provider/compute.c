@@ -158,9 +158,10 @@ static mary_status compile_group(const mary_ort_provider *provider, const OrtGra
 OrtStatus *ORT_API_CALL mary_ort_compile(OrtEp *self, const OrtGraph **graphs, const OrtNode **fused, size_t count,
                                          OrtNodeComputeInfo **infos, OrtNode **context_nodes)
 {
-    const mary_ort_provider *provider = (const mary_ort_provider *)self; /* its first member */
+    mary_ort_provider *provider = (mary_ort_provider *)self; /* its first member */
     mary_status status = MARY_OK;
     (void)context_nodes;
+    provider->compiled = true;
     for (size_t i = 0; i < count; i++)
         infos[i] = NULL;
     for (size_t i = 0; i < count && status == MARY_OK; i++) {

@@ -1,6 +1,7 @@
 /* What ONNX Runtime finds in the library: a factory of execution providers. */
 #include "runtime/ort/provider/provider.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,7 @@ typedef struct factory {
     OrtEpFactory base; /* first: ONNX Runtime holds a pointer to it */
     const OrtApi *api;
     const OrtEpApi *ep_api;
+    bool one_round; /* see mary_ort_provider */
 } factory;
 
 #define ENTRY __attribute__((visibility("default")))
@@ -77,7 +79,8 @@ static OrtStatus *ORT_API_CALL create_provider(OrtEpFactory *self, const OrtHard
                                              .ReleaseNodeComputeInfos = mary_ort_release_infos},
                                     .api = f->api,
                                     .ep_api = f->ep_api,
-                                    .options = options};
+                                    .options = options,
+                                    .one_round = f->one_round};
     *result = &provider->base;
     return NULL;
 }
@@ -162,6 +165,13 @@ static bool ORT_API_CALL is_stream_aware(const OrtEpFactory *self)
     return false;
 }
 
+/* 23 for "1.23.2". */
+static int minor_version(const OrtApiBase *base)
+{
+    int major = 0, minor = 0;
+    return sscanf(base->GetVersionString(), "%d.%d", &major, &minor) == 2 && major == 1 ? minor : INT_MAX;
+}
+
 ENTRY OrtStatus *CreateEpFactories(const char *registered_name, const OrtApiBase *base, const OrtLogger *logger,
                                    OrtEpFactory **factories, size_t most, size_t *count);
 ENTRY OrtStatus *ReleaseEpFactory(OrtEpFactory *factory);
@@ -197,7 +207,8 @@ OrtStatus *CreateEpFactories(const char *registered_name, const OrtApiBase *base
                             .CreateDataTransfer = no_data_transfer,
                             .IsStreamAware = is_stream_aware},
                    .api = api,
-                   .ep_api = api->GetEpApi()};
+                   .ep_api = api->GetEpApi(),
+                   .one_round = minor_version(base) < 25};
     factories[0] = &f->base;
     *count = 1;
     return NULL;

@@ -28,6 +28,9 @@ typedef struct mary_ort_provider {
     const OrtApi *api;
     const OrtEpApi *ep_api;
     mary_ort_options options;
+    bool one_round; /* up to 1.24, ONNX Runtime numbers groups anew whenever it asks for them, and takes no two of one
+                     * name: it asks again after it has inlined an operator that it has no kernel for */
+    bool compiled;  /* the round is over */
 } mary_ort_provider;
 
 /* ---- claim.c ---- */

@@ -307,6 +307,21 @@ def test_other_models_are_left_alone_unless_told(mary, folder, models):
     same_as_mary(mary, path, {"x": images(3)}, folder, "claim=all", options={"claim": "all"})
 
 
+def test_operators_that_onnx_runtime_inlines_late(mary, folder, models):
+    b = Builder()  # SoftmaxCrossEntropyLoss has no kernel, only a function with a function in it: groups are asked for again after each is inlined
+    b.conv("x", "c", 3, 8)
+    b.node("Relu", "c", "scores")
+    b.node("SoftmaxCrossEntropyLoss", "scores labels", "loss logarithms")
+    b.node("Exp", "logarithms", "y")
+    path = b.save(f"{folder}/loss.onnx", {"x": ["N", 3, 16, 16], "labels": (TensorProto.INT64, ["N", 16, 16])}, {"loss": [], "y": ["N", 8, 16, 16]})
+    feed = {"x": images(2), "labels": np.random.default_rng(1).integers(0, 8, (2, 16, 16))}
+    for model, options in ((path, {"claim": "all"}), (convert(mary, path, "--levels", 16), {}), (convert(mary, path, "--levels", 4), {"claim": "all"})):
+        got, counts = run_profiled(model, feed, folder, options=options)
+        check(ours(counts) >= 1, f"{os.path.basename(model)}: {counts}")
+        for value, wanted in zip(got, session(model, provider=False).run(None, feed)):
+            check(np.allclose(value, wanted, atol=1e-4), f"{os.path.basename(model)} {options}: differs")
+
+
 def test_weights_in_a_file_of_their_own(mary, folder, models):
     source = convert(mary, network(f"{folder}/external.onnx"), "--levels", 16)
     path = f"{folder}/outside.onnx"
