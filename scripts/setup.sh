@@ -62,15 +62,16 @@ install_packages() {
     fi
 }
 
-# install_venv NAME REQUIREMENTS: the pinned Python packages of a list in a virtual environment of their own, build/NAME; done once for each
-# version of the list.
-install_venv() {
-    local venv=build/$1 wanted log=build/setup-pip-$1.log python=/usr/bin/python3
-    wanted=$(sha256sum <"$2")
+# install_python REQUIREMENTS VENV: pinned Python packages in a virtual environment of their own; done once for each version of the list.
+install_python() {
+    local requirements=$1 venv=$2 wanted log=build/setup-pip.log
+    wanted=$(sha256sum <"$requirements")
     [[ -x $venv/bin/python && $(cat "$venv/complete" 2>/dev/null) == "$wanted" ]] && return 0
+    local python=/usr/bin/python3
     [[ -x $python ]] || python=python3
-    say "installing with pip into $venv: $(grep -v '^#' "$2" | tr '\n' ' ')"
-    if ! { "$python" -m venv "$venv" && "$venv/bin/python" -m pip install --disable-pip-version-check -r "$2"; } >"$log" 2>&1 </dev/null; then
+    say "installing with pip into $venv: $(grep -v '^#' "$requirements" | tr '\n' ' ')"
+    if ! { "$python" -m venv "$venv" && "$venv/bin/python" -m pip install --disable-pip-version-check -r "$requirements"; } \
+           >"$log" 2>&1 </dev/null; then
         tail -n 3 "$log" >&2
         say "pip could not install them (is the network there? the whole output is in $log): tests that need them will be skipped" >&2
         return 1
@@ -125,9 +126,11 @@ if [[ $install == yes ]]; then
     if [[ $plugin == yes ]]; then
         fetch_onnxruntime_header || true # it has said so; everything else is built all the same
     fi
+    if [[ $tests == yes ]] && install_python tests/requirements.txt build/venv; then
+        # Without network there are no backend tests to gather: it has said so, and CTest reports them as skipped.
+        gather_conformance || true
+    fi
     if [[ $tests == yes ]]; then
-        # Without network there are no packages and no backend tests: it has said so, and CTest reports what needs them as skipped.
-        install_venv venv tests/requirements.txt && gather_conformance || true
-        install_venv venv-ort-1.23 tests/requirements-ort-1.23.txt || true
+        install_python tests/requirements-ort-1.23.txt build/venv-ort-1.23 || true # likewise
     fi
 fi
