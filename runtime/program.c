@@ -34,7 +34,8 @@ void mary_program_release_use(mary_program *program, int number)
     if (--value->uses > 0 || !value->constant)
         return;
     if (value->message != NULL && !program->borrowed) { /* the session owns the model: the weights may go */
-        mary_free(value->message->raw_data.data);
+        if (!program->model->lent)
+            mary_free(value->message->raw_data.data);
         value->message->raw_data.data = NULL;
         value->message->raw_data.len = 0;
         value->message = NULL;
@@ -316,6 +317,26 @@ static bool has_double_levels(const Onnx__ModelProto *proto)
     return false;
 }
 
+/* Constants that no operator packed are read during runs: what is lent for the time of loading is copied. */
+static mary_status keep_lent(mary_program *program)
+{
+    for (size_t i = 0; program->model->lent && i < program->value_count; i++) {
+        mary_program_value *value = &program->values[i];
+        if (value->message == NULL || value->tensor.data == NULL)
+            continue;
+        size_t bytes = mary_tensor_bytes(&value->tensor);
+        value->owned = mary_alloc_aligned(bytes);
+        if (value->owned == NULL)
+            return mary_fail_memory(bytes);
+        memcpy(value->owned, value->tensor.data, bytes);
+        value->tensor.data = value->owned;
+        value->message = NULL;
+    }
+    if (program->model->lent)
+        mary_model_return_lent(program->model);
+    return MARY_OK;
+}
+
 static mary_status build(mary_program *program, bool fuse, const mary_parallel *parallel)
 {
     MARY_TRY(mary_model_inline_functions(program->model, has_double_levels(program->model->proto) ? NULL : "ai.mary"));
@@ -334,7 +355,8 @@ static mary_status build(mary_program *program, bool fuse, const mary_parallel *
         MARY_TRY(mary_program_shuffle(program));
         MARY_TRY(mary_program_fuse(program));
     }
-    return pack_all(program);
+    MARY_TRY(pack_all(program));
+    return keep_lent(program);
 }
 
 mary_status mary_program_create(mary_model **model, mary_cpu cpu, bool fuse, const mary_parallel *parallel,

@@ -72,21 +72,21 @@ install_packages() {
     fi
 }
 
-# The pinned Python packages in a virtual environment of their own; done once for each version of the list.
+# install_python REQUIREMENTS VENV: pinned Python packages in a virtual environment of their own; done once for each version of the list.
 install_python() {
-    local wanted log=build/setup-pip.log
-    wanted=$(sha256sum <tests/requirements.txt)
-    [[ -x build/venv/bin/python && $(cat build/venv/complete 2>/dev/null) == "$wanted" ]] && return 0
+    local requirements=$1 venv=$2 wanted log=build/setup-pip.log
+    wanted=$(sha256sum <"$requirements")
+    [[ -x $venv/bin/python && $(cat "$venv/complete" 2>/dev/null) == "$wanted" ]] && return 0
     local python=/usr/bin/python3
     [[ -x $python ]] || python=python3
-    say "installing with pip into build/venv: $(grep -v '^#' tests/requirements.txt | tr '\n' ' ')"
-    if ! { "$python" -m venv build/venv && build/venv/bin/python -m pip install --disable-pip-version-check -r tests/requirements.txt; } \
+    say "installing with pip into $venv: $(grep -v '^#' "$requirements" | tr '\n' ' ')"
+    if ! { "$python" -m venv "$venv" && "$venv/bin/python" -m pip install --disable-pip-version-check -r "$requirements"; } \
            >"$log" 2>&1 </dev/null; then
         tail -n 3 "$log" >&2
         say "pip could not install them (is the network there? the whole output is in $log): tests that need them will be skipped" >&2
         return 1
     fi
-    echo "$wanted" >build/venv/complete
+    echo "$wanted" >"$venv/complete"
 }
 
 # ONNX Runtime's C header, version 1.23 or later (plugin execution providers came with that). Debian 13 has an older one and Debian 12 none, so
@@ -160,11 +160,14 @@ if [[ $install == yes ]]; then
     if [[ $plugin == yes ]]; then
         fetch_onnxruntime_header || true # it has said so; everything else is built all the same
     fi
-    if [[ $tests == yes ]] && install_python; then
+    if [[ $tests == yes ]] && install_python tests/requirements.txt build/venv; then
         # Without network there are no backend tests to gather: it has said so, and CTest reports them as skipped.
         gather_conformance || true
     fi
     if [[ $node == yes ]]; then
         install_node || true # it has said so; CTest reports the tests that need them as skipped
+    fi
+    if [[ $tests == yes ]]; then
+        install_python tests/requirements-ort-1.23.txt build/venv-ort-1.23 || true # likewise
     fi
 fi
