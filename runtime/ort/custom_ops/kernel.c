@@ -3,6 +3,7 @@
 
 #include "onnx/edit.h"
 #include "onnx/memory.h"
+#include "ops/mary/weights.h"
 #include "runtime/evaluate.h"
 #include "runtime/ort/custom_ops/custom_ops.h"
 #include "runtime/ort/custom_ops/team.h"
@@ -19,6 +20,7 @@ typedef struct kernel {
     uint64_t consumed; /* inputs that pack took over: of those only type and shape are known */
     uint64_t owned;    /* constants whose value is a copy of the kernel's */
     mary_tensor constants[MARY_ORT_MOST_INPUTS]; /* zeroed for inputs that are not constant */
+    int source[MARY_ORT_MOST_INPUTS];            /* which of ONNX Runtime's inputs each of the node's is */
     mary_ort_learner learner;
 } kernel;
 
@@ -69,6 +71,65 @@ static void drop_consumed(kernel *k)
     }
 }
 
+/* ---- small layers of 8-bit codes ---- */
+
+/* Codes of 8 bits are looked up one by one: that pays where they spare memory's bandwidth, not where the floats stay in the second-level cache.
+ * So a Gemm of up to so many weights becomes an ordinary one, as it does in the function body. */
+enum { MOST_EXPANDED = 1 << 18 };
+
+static mary_status decode(const mary_tensor *codes, const mary_tensor *levels, mary_tensor *b)
+{
+    int64_t rows = codes->shape.dims[0], depth = codes->shape.dims[1];
+    mary_weights *weights = NULL;
+    MARY_TRY(mary_weights_create(codes, levels, rows, depth, 8, 1, 1.0f, &weights));
+    *b = (mary_tensor){.type = MARY_FLOAT, .shape = {2, {rows, depth}}};
+    float *values = mary_alloc((size_t)(rows * depth) * sizeof(float));
+    b->data = values;
+    for (int64_t row = 0; values != NULL && row < rows; row++)
+        mary_weights_decode_row(weights, row, 0, depth, values + row * depth);
+    mary_weights_free(&weights);
+    return values != NULL ? MARY_OK : mary_fail_memory((size_t)(rows * depth) * sizeof(float));
+}
+
+/* After pack, whose checks are MaryGemm's: A, codes, levels, C? becomes A, B, C?. */
+static mary_status expand_small(kernel *k, const mary_ort_operator *op)
+{
+    int64_t bits;
+    MARY_TRY(mary_attribute_int(k->proto, "bits", 0, &bits));
+    if (strcmp(op->definition->type, "MaryGemm") != 0 || bits != 8 ||
+        mary_shape_count(&k->constants[1].shape) > MOST_EXPANDED || mary_shape_count(&k->constants[1].shape) == 0)
+        return MARY_OK;
+    mary_tensor b;
+    MARY_TRY(decode(&k->constants[1], &k->constants[2], &b));
+    mary_op_node gemm = k->node;
+    gemm.op = mary_op_find("", "Gemm", 13);
+    gemm.opset = 13;
+    gemm.input_count = k->node.input_count - 1;
+    gemm.state = NULL;
+    uint64_t consumed = 0;
+    const mary_tensor *constants[MARY_ORT_MOST_INPUTS] = {NULL, &b};
+    mary_status status = mary_node_set_int(k->proto, "transB", 1);
+    if (status == MARY_OK)
+        status = gemm.op->prepare(&gemm);
+    if (status == MARY_OK)
+        status = gemm.op->pack(&gemm, constants, &consumed);
+    mary_free(b.data);
+    if (status != MARY_OK) {
+        gemm.op->release(&gemm);
+        return status;
+    }
+    drop_consumed(k);
+    k->node.op->release(&k->node);
+    k->node = gemm;
+    k->constants[1] = (mary_tensor){.type = b.type, .shape = b.shape};
+    k->constants[2] = k->constants[3]; /* zeroed when there is no C, or it is not constant */
+    k->owned = k->owned >> 3 << 2;
+    k->constants[3] = (mary_tensor){0};
+    k->source[2] = 3;
+    k->consumed = consumed;
+    return MARY_OK;
+}
+
 static mary_status create(kernel *k, const mary_ort_operator *op, const OrtKernelInfo *info)
 {
     const mary_tensor *there[MARY_ORT_MOST_INPUTS] = {0};
@@ -87,11 +148,14 @@ static mary_status create(kernel *k, const mary_ort_operator *op, const OrtKerne
                              .input_count = (int)(inputs < MARY_ORT_MOST_INPUTS ? inputs : MARY_ORT_MOST_INPUTS),
                              .output_count = 1,
                              .epilogue = {.residual = -1}};
+    for (int i = 0; i < MARY_ORT_MOST_INPUTS; i++)
+        k->source[i] = i;
     MARY_TRY(k->node.op->prepare(&k->node));
     mary_status status = read_constants(k, info, there);
     if (status != MARY_OK)
         return mary_fail_context(status, "node '%s' (%s)", k->name, op->definition->type);
-    return k->node.op->pack(&k->node, there, &k->consumed);
+    MARY_TRY(k->node.op->pack(&k->node, there, &k->consumed));
+    return expand_small(k, op);
 }
 
 OrtStatus *mary_ort_kernel_create(const OrtCustomOp *op, const OrtApi *api, const OrtKernelInfo *info, void **result)
@@ -153,7 +217,7 @@ static mary_status read_inputs(evaluation *e)
         e->inputs[i] = k->constants[i];
         if (k->consumed >> i & 1 || e->inputs[i].data != NULL)
             continue;
-        MARY_TRY(mary_ort_take(k->api, k->api->KernelContext_GetInput(e->context, (size_t)i, &value)));
+        MARY_TRY(mary_ort_take(k->api, k->api->KernelContext_GetInput(e->context, (size_t)k->source[i], &value)));
         if (value != NULL)
             MARY_TRY(mary_ort_tensor(k->api, value, &e->inputs[i]));
         else

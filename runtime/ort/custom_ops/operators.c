@@ -3,45 +3,56 @@
 
 #include "runtime/ort/custom_ops/custom_ops.h"
 
-#define T MARY_UNDEFINED
+#define CODED MARY_UNDEFINED, MARY_UINT8, MARY_UNDEFINED
+#define QUANTISED                                                                                                      \
+    MARY_UINT8, MARY_FLOAT, MARY_UINT8, MARY_UINT8, MARY_INT8, MARY_FLOAT, MARY_INT8, MARY_FLOAT, MARY_UINT8
 #define WEIGHT {"weight_shape", MARY_ORT_INTS}, {"row_length", MARY_ORT_INT}, {"bits", MARY_ORT_INT}
 #define WINDOW                                                                                                         \
     {"auto_pad", MARY_ORT_STRING}, {"dilations", MARY_ORT_INTS}, {"group", MARY_ORT_INT},                              \
         {"kernel_shape", MARY_ORT_INTS}, {"pads", MARY_ORT_INTS}, {"strides", MARY_ORT_INTS}
-#define QUANTISED                                                                                                      \
-    {MARY_UINT8, MARY_FLOAT, MARY_UINT8, MARY_UINT8, MARY_INT8, MARY_FLOAT, MARY_INT8, MARY_FLOAT, MARY_UINT8, MARY_INT32}
+#define PRODUCT {"alpha", MARY_ORT_FLOAT}, {"beta", MARY_ORT_FLOAT}, {"transA", MARY_ORT_INT}
 
 static const mary_ort_definition definitions[] = {
-    {"MaryConv", 4, 3, {T, MARY_UINT8, T, T}, T, false, {WEIGHT, WINDOW}},
-    {"MaryConvTranspose",
-     4,
-     3,
-     {T, MARY_UINT8, T, T},
-     T,
-     false,
-     {WEIGHT, WINDOW, {"output_padding", MARY_ORT_INTS}, {"output_shape", MARY_ORT_INTS}}},
-    {"MaryGemm",
-     4,
-     3,
-     {T, MARY_UINT8, T, T},
-     T,
-     false,
-     {WEIGHT, {"alpha", MARY_ORT_FLOAT}, {"beta", MARY_ORT_FLOAT}, {"transA", MARY_ORT_INT}, {"transB", MARY_ORT_INT}}},
-    {"MaryMatMul", 3, 3, {T, MARY_UINT8, T}, T, false, {WEIGHT}},
-    {"MaryQLinearConv", 10, 9, QUANTISED, MARY_UINT8, false, {WEIGHT, WINDOW}},
-    {"MaryQLinearGemm",
-     10,
-     9,
-     QUANTISED,
-     MARY_UINT8,
-     false,
-     {WEIGHT, {"alpha", MARY_ORT_FLOAT}, {"beta", MARY_ORT_FLOAT}, {"transA", MARY_ORT_INT}}},
-    {"MaryQLinearMatMul", 9, 9, QUANTISED, MARY_UINT8, false, {WEIGHT}},
+    {.type = "MaryConv",
+     .inputs = 4,
+     .required = 3,
+     .input_types = {CODED, MARY_UNDEFINED},
+     .attributes = {WEIGHT, WINDOW}},
+    {.type = "MaryConvTranspose",
+     .inputs = 4,
+     .required = 3,
+     .input_types = {CODED, MARY_UNDEFINED},
+     .attributes = {WEIGHT, WINDOW, {"output_padding", MARY_ORT_INTS}, {"output_shape", MARY_ORT_INTS}}},
+    {.type = "MaryGemm",
+     .inputs = 4,
+     .required = 3,
+     .input_types = {CODED, MARY_UNDEFINED},
+     .wins = true,
+     .attributes = {WEIGHT, PRODUCT}},
+    {.type = "MaryMatMul", .inputs = 3, .required = 3, .input_types = {CODED}, .attributes = {WEIGHT}},
+    {.type = "MaryQLinearConv",
+     .inputs = 10,
+     .required = 9,
+     .input_types = {QUANTISED, MARY_INT32},
+     .output_type = MARY_UINT8,
+     .attributes = {WEIGHT, WINDOW}},
+    {.type = "MaryQLinearGemm",
+     .inputs = 10,
+     .required = 9,
+     .input_types = {QUANTISED, MARY_INT32},
+     .output_type = MARY_UINT8,
+     .wins = true,
+     .attributes = {WEIGHT, PRODUCT}},
+    {.type = "MaryQLinearMatMul",
+     .inputs = 9,
+     .required = 9,
+     .input_types = {QUANTISED},
+     .output_type = MARY_UINT8,
+     .attributes = {WEIGHT}},
 };
-#undef T
 
 enum { DEFINITIONS = sizeof definitions / sizeof *definitions };
-static const mary_type float_types[] = {MARY_FLOAT, MARY_FLOAT16, MARY_BFLOAT16};
+static const mary_type float_types[] = {MARY_FLOAT, MARY_FLOAT16, MARY_BFLOAT16, MARY_DOUBLE};
 enum { FLOAT_TYPES = sizeof float_types / sizeof *float_types };
 
 /* ---- what ONNX Runtime asks ---- */
@@ -63,10 +74,11 @@ static const char *name_of(const OrtCustomOp *op)
     return definition_of(op)->type;
 }
 
+/* There is no kernel for double, but the type has to be known: once an operator is registered ONNX Runtime refuses a node whose types it does not
+ * list, body or not. A kernel of a provider that no session has is never chosen, and what has no kernel is left to its body. */
 static const char *provider_of(const OrtCustomOp *op)
 {
-    (void)op;
-    return NULL; /* the CPU's */
+    return ((const mary_ort_operator *)op)->type == MARY_DOUBLE ? "MaryFunctionBody" : NULL; /* NULL: the CPU's */
 }
 
 static ONNXTensorElementDataType input_type(const OrtCustomOp *op, size_t index)
