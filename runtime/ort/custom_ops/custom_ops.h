@@ -53,6 +53,16 @@ mary_status mary_ort_node_create(const OrtApi *api, const OrtKernelInfo *info, c
 /* A dense tensor of ONNX Runtime's as ours: a view. */
 mary_status mary_ort_tensor(const OrtApi *api, const OrtValue *value, mary_tensor *tensor);
 
+/* ---- expand.c ---- */
+/* Does a node whose float type is `type` run as an ordinary product? Its operator's prepare has been there. */
+bool mary_ort_is_expanded(const mary_op_node *node, mary_type type);
+/* b := the weights that codes and levels stand for, [rows, row_length], float or double; its data is freed with mary_free. Checks both; NULL: not
+ * constant, an error. */
+mary_status mary_ort_expand(const mary_op_node *node, const mary_tensor *codes, const mary_tensor *levels,
+                            mary_type type, mary_tensor *b);
+/* In new memory; the old is freed. On failure nothing has changed. */
+mary_status mary_ort_transpose_doubles(mary_tensor *b);
+
 /* ---- kernel.c ---- */
 OrtStatus *mary_ort_kernel_create(const OrtCustomOp *op, const OrtApi *api, const OrtKernelInfo *info, void **kernel);
 OrtStatus *mary_ort_kernel_compute(void *kernel, OrtKernelContext *context);

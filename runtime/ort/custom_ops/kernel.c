@@ -3,7 +3,6 @@
 
 #include "onnx/edit.h"
 #include "onnx/memory.h"
-#include "ops/mary/weights.h"
 #include "runtime/evaluate.h"
 #include "runtime/ort/custom_ops/custom_ops.h"
 #include "runtime/ort/custom_ops/team.h"
@@ -27,6 +26,15 @@ typedef struct kernel {
 static bool is_half(mary_type type)
 {
     return type == MARY_FLOAT16 || type == MARY_BFLOAT16;
+}
+
+static void release(mary_op_node *node)
+{
+    if (node->op->release != NULL)
+        node->op->release(node);
+    else
+        mary_free(node->state);
+    node->state = NULL;
 }
 
 /* ---- making one ---- */
@@ -71,63 +79,37 @@ static void drop_consumed(kernel *k)
     }
 }
 
-/* ---- small layers of 8-bit codes ---- */
-
-/* Codes of 8 bits are looked up one by one: that pays where they spare memory's bandwidth, not where the floats stay in the second-level cache.
- * So a Gemm of up to so many weights becomes an ordinary one, as it does in the function body. */
-enum { MOST_EXPANDED = 1 << 18 };
-
-static mary_status decode(const mary_tensor *codes, const mary_tensor *levels, mary_tensor *b)
+/* MaryGemm or MaryMatMul becomes an ordinary product: A, codes, levels, C? -> A, B, C?. */
+static mary_status expand(kernel *k, const mary_tensor *const *there, mary_type type)
 {
-    int64_t rows = codes->shape.dims[0], depth = codes->shape.dims[1];
-    mary_weights *weights = NULL;
-    MARY_TRY(mary_weights_create(codes, levels, rows, depth, 8, 1, 1.0f, &weights));
-    *b = (mary_tensor){.type = MARY_FLOAT, .shape = {2, {rows, depth}}};
-    float *values = mary_alloc((size_t)(rows * depth) * sizeof(float));
-    b->data = values;
-    for (int64_t row = 0; values != NULL && row < rows; row++)
-        mary_weights_decode_row(weights, row, 0, depth, values + row * depth);
-    mary_weights_free(&weights);
-    return values != NULL ? MARY_OK : mary_fail_memory((size_t)(rows * depth) * sizeof(float));
-}
-
-/* After pack, whose checks are MaryGemm's: A, codes, levels, C? becomes A, B, C?. */
-static mary_status expand_small(kernel *k, const mary_ort_operator *op)
-{
-    int64_t bits;
-    MARY_TRY(mary_attribute_int(k->proto, "bits", 0, &bits));
-    if (strcmp(op->definition->type, "MaryGemm") != 0 || bits != 8 ||
-        mary_shape_count(&k->constants[1].shape) > MOST_EXPANDED || mary_shape_count(&k->constants[1].shape) == 0)
-        return MARY_OK;
-    mary_tensor b;
-    MARY_TRY(decode(&k->constants[1], &k->constants[2], &b));
-    mary_op_node gemm = k->node;
-    gemm.op = mary_op_find("", "Gemm", 13);
-    gemm.opset = 13;
-    gemm.input_count = k->node.input_count - 1;
-    gemm.state = NULL;
+    const bool is_gemm = strcmp(k->node.op->type, "MaryGemm") == 0;
+    mary_tensor b = {0};
+    mary_op_node plain = k->node;
+    plain.op = mary_op_find("", is_gemm ? "Gemm" : "MatMul", 13);
+    plain.opset = 13;
+    plain.input_count = k->node.input_count - 1;
+    plain.state = NULL;
     uint64_t consumed = 0;
-    const mary_tensor *constants[MARY_ORT_MOST_INPUTS] = {NULL, &b};
-    mary_status status = mary_node_set_int(k->proto, "transB", 1);
-    if (status == MARY_OK)
-        status = gemm.op->prepare(&gemm);
-    if (status == MARY_OK)
-        status = gemm.op->pack(&gemm, constants, &consumed);
-    mary_free(b.data);
-    if (status != MARY_OK) {
-        gemm.op->release(&gemm);
-        return status;
-    }
-    drop_consumed(k);
-    k->node.op->release(&k->node);
-    k->node = gemm;
-    k->constants[1] = (mary_tensor){.type = b.type, .shape = b.shape};
+    mary_status status = mary_ort_expand(&k->node, there[1], there[2], type, &b);
+    if (status == MARY_OK && is_gemm)
+        status = mary_node_set_int(k->proto, "transB", 1);
+    else if (status == MARY_OK)
+        status = mary_ort_transpose_doubles(&b);
+    release(&k->node);
+    if (status == MARY_OK && plain.op->prepare != NULL)
+        status = plain.op->prepare(&plain);
+    k->node = plain;
+    if (status == MARY_OK && plain.op->pack != NULL)
+        status = plain.op->pack(&k->node, (const mary_tensor *[MARY_ORT_MOST_INPUTS]){NULL, &b}, &consumed);
+    for (int i = 1; i < 3; i++)
+        mary_free(k->owned >> i & 1 ? k->constants[i].data : NULL);
+    k->constants[1] = b;
     k->constants[2] = k->constants[3]; /* zeroed when there is no C, or it is not constant */
-    k->owned = k->owned >> 3 << 2;
     k->constants[3] = (mary_tensor){0};
-    k->source[2] = 3;
+    k->owned = k->owned >> 3 << 2 | 1u << 1;
     k->consumed = consumed;
-    return MARY_OK;
+    k->source[2] = 3;
+    return status;
 }
 
 static mary_status create(kernel *k, const mary_ort_operator *op, const OrtKernelInfo *info)
@@ -154,8 +136,9 @@ static mary_status create(kernel *k, const mary_ort_operator *op, const OrtKerne
     mary_status status = read_constants(k, info, there);
     if (status != MARY_OK)
         return mary_fail_context(status, "node '%s' (%s)", k->name, op->definition->type);
-    MARY_TRY(k->node.op->pack(&k->node, there, &k->consumed));
-    return expand_small(k, op);
+    if (mary_ort_is_expanded(&k->node, op->type))
+        return expand(k, there, op->type == MARY_DOUBLE ? MARY_DOUBLE : MARY_FLOAT);
+    return k->node.op->pack(&k->node, there, &k->consumed);
 }
 
 OrtStatus *mary_ort_kernel_create(const OrtCustomOp *op, const OrtApi *api, const OrtKernelInfo *info, void **result)
@@ -181,8 +164,8 @@ void mary_ort_kernel_destroy(void *data)
     kernel *k = data;
     if (k == NULL)
         return;
-    if (k->node.op != NULL && k->node.op->release != NULL)
-        k->node.op->release(&k->node);
+    if (k->node.op != NULL)
+        release(&k->node);
     for (int i = 0; i < k->node.input_count; i++)
         mary_free(k->owned >> i & 1 ? k->constants[i].data : NULL);
     if (k->memory != NULL)

@@ -34,15 +34,15 @@ static mary_status read_float(const reader *r, const char *name, bool *there)
 static mary_status read_ints(const reader *r, const char *name, bool *there)
 {
     size_t count = 0;
-    mary_status status = MARY_OK;
-    *there = found(r, r->api->KernelInfoGetAttributeArray_int64(r->info, name, NULL, &count));
+    mary_status status;
+    /* One of another type looks like an empty list, which says as much as none. */
+    *there = found(r, r->api->KernelInfoGetAttributeArray_int64(r->info, name, NULL, &count)) && count > 0;
     if (!*there)
         return MARY_OK;
     int64_t *values = mary_calloc(count, sizeof *values);
     if (values == NULL)
         return mary_fail_memory(count * sizeof *values);
-    if (count > 0)
-        status = mary_ort_take(r->api, r->api->KernelInfoGetAttributeArray_int64(r->info, name, values, &count));
+    status = mary_ort_take(r->api, r->api->KernelInfoGetAttributeArray_int64(r->info, name, values, &count));
     if (status == MARY_OK)
         status = mary_node_set_ints(r->node, name, values, count);
     mary_free(values);
