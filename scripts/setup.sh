@@ -4,15 +4,15 @@
 #   scripts/setup.sh [--plugin] [--tests] [--ci] [--no-install]
 #
 # Debian packages come by apt (as root, else with sudo). --plugin adds the C header of ONNX Runtime, which the plugins are compiled with: the
-# system's where it has one, else that of Debian's libonnxruntime-dev, unpacked in build/onnxruntime. --tests adds that, too, and the pinned Python packages of tests/requirements.txt in build/venv and the
-# ONNX backend tests in build/conformance; without network these two are left out, with a message, and the tests that need them are
-# reported as skipped. Says what it installs; says nothing when there is nothing to do.
+# system's where it has one, else that of Debian's libonnxruntime-dev, unpacked in build/onnxruntime. --tests adds that, too, and the pinned Python packages of tests/requirements.txt in build/venv, the
+# oldest ONNX Runtime that the plugin works with (tests/requirements-oldest.txt) in build/venv-oldest and the ONNX backend tests in
+# build/conformance; without network these are left out, with a message, and the tests that need them are reported as skipped. Says what it installs; says nothing when there is nothing to do.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 build_packages=(gcc libc6-dev cmake ninja-build pkg-config libonnx-dev protobuf-c-compiler libprotobuf-c-dev zlib1g-dev
                 libzip-dev libjansson-dev libpng-dev libjpeg62-turbo-dev check jq dataset-fashion-mnist)
-test_packages=(python3 python3-venv ca-certificates)
+test_packages=(python3 python3-venv ca-certificates g++)
 ci_packages=(clang clang-format libclang-rt-14-dev libomp-14-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user)
 
 say() { echo "setup: $*"; }
@@ -62,21 +62,21 @@ install_packages() {
     fi
 }
 
-# The pinned Python packages in a virtual environment of their own; done once for each version of the list.
+# install_python REQUIREMENTS VENV: pinned Python packages in a virtual environment of their own; done once for each version of the list.
 install_python() {
-    local wanted log=build/setup-pip.log
-    wanted=$(sha256sum <tests/requirements.txt)
-    [[ -x build/venv/bin/python && $(cat build/venv/complete 2>/dev/null) == "$wanted" ]] && return 0
+    local requirements=$1 venv=$2 wanted log=build/setup-pip.log
+    wanted=$(sha256sum <"$requirements")
+    [[ -x $venv/bin/python && $(cat "$venv/complete" 2>/dev/null) == "$wanted" ]] && return 0
     local python=/usr/bin/python3
     [[ -x $python ]] || python=python3
-    say "installing with pip into build/venv: $(grep -v '^#' tests/requirements.txt | tr '\n' ' ')"
-    if ! { "$python" -m venv build/venv && build/venv/bin/python -m pip install --disable-pip-version-check -r tests/requirements.txt; } \
+    say "installing with pip into $venv: $(grep -v '^#' "$requirements" | tr '\n' ' ')"
+    if ! { "$python" -m venv "$venv" && "$venv/bin/python" -m pip install --disable-pip-version-check -r "$requirements"; } \
            >"$log" 2>&1 </dev/null; then
         tail -n 3 "$log" >&2
         say "pip could not install them (is the network there? the whole output is in $log): tests that need them will be skipped" >&2
         return 1
     fi
-    echo "$wanted" >build/venv/complete
+    echo "$wanted" >"$venv/complete"
 }
 
 # ONNX Runtime's C header, version 1.23 or later (plugin execution providers came with that). Debian 13 has an older one and Debian 12 none, so
@@ -126,8 +126,11 @@ if [[ $install == yes ]]; then
     if [[ $plugin == yes ]]; then
         fetch_onnxruntime_header || true # it has said so; everything else is built all the same
     fi
-    if [[ $tests == yes ]] && install_python; then
+    if [[ $tests == yes ]] && install_python tests/requirements.txt build/venv; then
         # Without network there are no backend tests to gather: it has said so, and CTest reports them as skipped.
         gather_conformance || true
+    fi
+    if [[ $tests == yes ]]; then
+        install_python tests/requirements-oldest.txt build/venv-oldest || true # likewise; nor is it there for every Python
     fi
 fi

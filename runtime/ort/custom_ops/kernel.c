@@ -1,4 +1,5 @@
 /* One kernel of a session: its node's weights are packed when it is made; a run only computes. Several threads may run it at once. */
+#include <pthread.h>
 #include <string.h>
 
 #include "onnx/edit.h"
@@ -16,11 +17,17 @@ typedef struct kernel {
     char *name;
     mary_op_node node;
     mary_type half;                            /* of X and Y when that is not float; else undefined */
+    int input_count;   /* that ONNX Runtime has */
     uint64_t consumed; /* inputs that pack took over: of those only type and shape are known */
     uint64_t owned;    /* constants whose value is a copy of the kernel's */
     mary_tensor constants[MARY_ORT_MOST_INPUTS]; /* zeroed for inputs that are not constant */
     int source[MARY_ORT_MOST_INPUTS];            /* which of ONNX Runtime's inputs each of the node's is */
     mary_ort_learner learner;
+    const mary_ort_operator *op;
+    /* Weights that are no constants, though they hardly ever change: packed when they are first seen, and again when they are others. */
+    bool late;
+    pthread_mutex_t lock;                       /* held by the run, when late */
+    mary_tensor seen[MARY_ORT_MOST_INPUTS]; /* copies of what was packed, all inputs but X */
 } kernel;
 
 static bool is_half(mary_type type)
@@ -39,11 +46,28 @@ static void release(mary_op_node *node)
 
 /* ---- making one ---- */
 
+/* A constant of a half type becomes a float copy. */
+static mary_status take_half(kernel *k, int i)
+{
+    mary_tensor *constant = &k->constants[i];
+    if (!is_half(constant->type))
+        return MARY_OK;
+    int64_t count = mary_shape_count(&constant->shape);
+    float *copy = mary_alloc((size_t)count * sizeof(float));
+    if (copy == NULL)
+        return mary_fail_memory((size_t)count * sizeof(float));
+    mary_convert_half(constant->data, constant->type, copy, MARY_FLOAT, count);
+    constant->type = MARY_FLOAT;
+    constant->data = copy;
+    k->owned |= UINT64_C(1) << i;
+    return MARY_OK;
+}
+
 /* constants[i] := input i when it is a constant, half types as a float copy that the kernel owns; `there` says which are. */
 static mary_status read_constants(kernel *k, const OrtKernelInfo *info, const mary_tensor **there)
 {
     const OrtApi *api = k->api;
-    for (int i = 0; i < k->node.input_count; i++) {
+    for (int i = 0; i < k->input_count; i++) {
         int is_constant = 0;
         const OrtValue *value = NULL;
         mary_tensor *constant = &k->constants[i];
@@ -51,16 +75,7 @@ static mary_status read_constants(kernel *k, const OrtKernelInfo *info, const ma
         if (!is_constant || value == NULL)
             continue;
         MARY_TRY(mary_ort_tensor(api, value, constant));
-        if (is_half(constant->type)) {
-            int64_t count = mary_shape_count(&constant->shape);
-            float *copy = mary_alloc((size_t)count * sizeof(float));
-            if (copy == NULL)
-                return mary_fail_memory((size_t)count * sizeof(float));
-            mary_convert_half(constant->data, constant->type, copy, MARY_FLOAT, count);
-            constant->type = MARY_FLOAT;
-            constant->data = copy;
-            k->owned |= UINT64_C(1) << i;
-        }
+        MARY_TRY(take_half(k, i));
         there[i] = constant;
     }
     return MARY_OK;
@@ -77,6 +92,15 @@ static void drop_consumed(kernel *k)
         k->owned &= ~(UINT64_C(1) << i);
         k->constants[i].data = NULL;
     }
+}
+
+static void free_constants(kernel *k)
+{
+    for (int i = 0; i < MARY_ORT_MOST_INPUTS; i++) {
+        mary_free(k->owned >> i & 1 ? k->constants[i].data : NULL);
+        k->constants[i] = (mary_tensor){0};
+    }
+    k->owned = 0;
 }
 
 /* MaryGemm or MaryMatMul becomes an ordinary product: A, codes, levels, C? -> A, B, C?. */
@@ -112,33 +136,64 @@ static mary_status expand(kernel *k, const mary_tensor *const *there, mary_type 
     return status;
 }
 
-static mary_status create(kernel *k, const mary_ort_operator *op, const OrtKernelInfo *info)
+/* The node, with its weights packed; `there` holds all constants. */
+static mary_status build(kernel *k, const mary_tensor *const *there)
+{
+    const mary_ort_definition *definition = k->op->definition;
+    k->consumed = 0;
+    for (int i = 0; i < MARY_ORT_MOST_INPUTS; i++)
+        k->source[i] = i;
+    k->node = (mary_op_node){.op = mary_op_find("ai.mary", definition->type, 1),
+                             .proto = k->proto,
+                             .name = k->name,
+                             .opset = 1,
+                             .input_count = k->input_count,
+                             .output_count = 1,
+                             .epilogue = {.residual = -1}};
+    MARY_TRY(k->node.op->prepare(&k->node));
+    if (there == NULL)
+        return MARY_OK;
+    if (mary_ort_is_expanded(&k->node, k->op->type))
+        MARY_TRY(expand(k, there, k->op->type == MARY_DOUBLE ? MARY_DOUBLE : MARY_FLOAT));
+    else
+        MARY_TRY(k->node.op->pack(&k->node, there, &k->consumed));
+    drop_consumed(k);
+    return MARY_OK;
+}
+
+/* Is an input that should be a constant there without being one? ONNX Runtime 1.17 puts a Cast behind half levels at times; and a file may
+ * have its codes as an input. The function body would run it, so this does. */
+static mary_status find_late(kernel *k, const OrtKernelInfo *info, const mary_tensor *const *there)
+{
+    const mary_ort_definition *definition = k->op->definition;
+    const bool all = definition->output_type == MARY_UINT8; /* B, too */
+    for (int i = 1; i < (all ? k->input_count : definition->required); i++) {
+        size_t size = 0; /* with the terminating zero; an absent input has no name */
+        MARY_TRY(mary_ort_take(k->api, k->api->KernelInfo_GetInputName(info, (size_t)i, NULL, &size)));
+        k->late = k->late || (there[i] == NULL && size > 1);
+    }
+    return MARY_OK;
+}
+
+static mary_status create(kernel *k, const OrtKernelInfo *info)
 {
     const mary_tensor *there[MARY_ORT_MOST_INPUTS] = {0};
+    const mary_ort_definition *definition = k->op->definition;
     size_t inputs;
-    MARY_TRY(mary_ort_node_create(k->api, info, op->definition, &k->proto));
+    MARY_TRY(mary_ort_node_create(k->api, info, definition, &k->proto));
     k->name = mary_strdup(mary_node_label(k->proto));
     if (k->name == NULL)
         return mary_fail_memory(strlen(mary_node_label(k->proto)));
     MARY_TRY(mary_ort_take(k->api, k->api->KernelInfo_GetInputCount(info, &inputs)));
     MARY_TRY(mary_ort_take(k->api, k->api->CreateCpuMemoryInfo(OrtArenaAllocator, OrtMemTypeDefault, &k->memory)));
-    k->half = is_half(op->type) ? op->type : MARY_UNDEFINED;
-    k->node = (mary_op_node){.op = mary_op_find("ai.mary", op->definition->type, 1),
-                             .proto = k->proto,
-                             .name = k->name,
-                             .opset = 1,
-                             .input_count = (int)(inputs < MARY_ORT_MOST_INPUTS ? inputs : MARY_ORT_MOST_INPUTS),
-                             .output_count = 1,
-                             .epilogue = {.residual = -1}};
-    for (int i = 0; i < MARY_ORT_MOST_INPUTS; i++)
-        k->source[i] = i;
-    MARY_TRY(k->node.op->prepare(&k->node));
+    k->half = is_half(k->op->type) ? k->op->type : MARY_UNDEFINED;
+    k->input_count = inputs < (size_t)definition->inputs ? (int)inputs : definition->inputs;
     mary_status status = read_constants(k, info, there);
+    if (status == MARY_OK)
+        status = find_late(k, info, there);
     if (status != MARY_OK)
-        return mary_fail_context(status, "node '%s' (%s)", k->name, op->definition->type);
-    if (mary_ort_is_expanded(&k->node, op->type))
-        return expand(k, there, op->type == MARY_DOUBLE ? MARY_DOUBLE : MARY_FLOAT);
-    return k->node.op->pack(&k->node, there, &k->consumed);
+        return mary_fail_context(status, "node '%s' (%s)", k->name, definition->type);
+    return build(k, k->late ? NULL : there);
 }
 
 OrtStatus *mary_ort_kernel_create(const OrtCustomOp *op, const OrtApi *api, const OrtKernelInfo *info, void **result)
@@ -148,9 +203,10 @@ OrtStatus *mary_ort_kernel_create(const OrtCustomOp *op, const OrtApi *api, cons
     if (k == NULL)
         return mary_ort_status(api, mary_fail_memory(sizeof *k));
     k->api = api;
+    k->op = (const mary_ort_operator *)op;
     mary_ort_learner_init(&k->learner);
-    mary_status status = create(k, (const mary_ort_operator *)op, info);
-    drop_consumed(k);
+    pthread_mutex_init(&k->lock, NULL);
+    mary_status status = create(k, info);
     if (status == MARY_OK)
         *result = k;
     OrtStatus *failure = mary_ort_status(api, status);
@@ -166,14 +222,70 @@ void mary_ort_kernel_destroy(void *data)
         return;
     if (k->node.op != NULL)
         release(&k->node);
-    for (int i = 0; i < k->node.input_count; i++)
-        mary_free(k->owned >> i & 1 ? k->constants[i].data : NULL);
+    free_constants(k);
+    for (int i = 0; i < MARY_ORT_MOST_INPUTS; i++)
+        mary_free(k->seen[i].data);
+    pthread_mutex_destroy(&k->lock);
     if (k->memory != NULL)
         k->api->ReleaseMemoryInfo(k->memory);
     if (k->proto != NULL)
         mary_node_free(k->proto);
     mary_free(k->name);
     mary_free(k);
+}
+
+/* ---- weights that are no constants ---- */
+
+static mary_status read_late(const kernel *k, const OrtKernelContext *context, mary_tensor *now)
+{
+    for (int i = 1; i < k->input_count; i++) {
+        const OrtValue *value = NULL;
+        MARY_TRY(mary_ort_take(k->api, k->api->KernelContext_GetInput(context, (size_t)i, &value)));
+        if (value != NULL)
+            MARY_TRY(mary_ort_tensor(k->api, value, &now[i]));
+    }
+    return MARY_OK;
+}
+
+static bool same(const mary_tensor *a, const mary_tensor *b)
+{
+    return a->type == b->type && mary_shape_equal(&a->shape, &b->shape) && (a->data == NULL) == (b->data == NULL) &&
+           (a->data == NULL || memcmp(a->data, b->data, mary_tensor_bytes(a)) == 0);
+}
+
+/* Called with the lock held. */
+static mary_status pack_late(kernel *k, const OrtKernelContext *context)
+{
+    mary_tensor now[MARY_ORT_MOST_INPUTS] = {{0}};
+    const mary_tensor *there[MARY_ORT_MOST_INPUTS] = {0};
+    bool changed = false;
+    MARY_TRY(read_late(k, context, now));
+    for (int i = 1; i < k->input_count; i++)
+        changed = changed || !same(&now[i], &k->seen[i]);
+    if (!changed)
+        return MARY_OK;
+    release(&k->node);
+    free_constants(k);
+    for (int i = 1; i < k->input_count; i++) {
+        mary_free(k->seen[i].data);
+        k->seen[i] = (mary_tensor){0};
+    }
+    for (int i = 1; i < k->input_count; i++) {
+        if (now[i].data == NULL)
+            continue;
+        k->seen[i] = now[i];
+        k->seen[i].data = mary_alloc(mary_tensor_bytes(&now[i]));
+        if (k->seen[i].data == NULL)
+            return mary_fail_memory(mary_tensor_bytes(&now[i]));
+        memcpy(k->seen[i].data, now[i].data, mary_tensor_bytes(&now[i]));
+        k->constants[i] = k->seen[i];
+        MARY_TRY(take_half(k, i));
+        there[i] = &k->constants[i];
+    }
+    mary_status status = build(k, there);
+    if (status != MARY_OK) /* tried again by the next run */
+        k->seen[1].type = MARY_UNDEFINED;
+    return status;
 }
 
 /* ---- running it ---- */
@@ -303,7 +415,16 @@ OrtStatus *mary_ort_kernel_compute(void *data, OrtKernelContext *context)
                             .outputs = &e.output_pointer,
                             .output_count = 1,
                             .parallel = &e.team.parallel};
-    mary_status status = evaluate(&e);
+    mary_status status = MARY_OK;
+    if (k->late) {
+        pthread_mutex_lock(&k->lock);
+        status = pack_late(k, context);
+        e.call.input_count = k->node.input_count;
+    }
+    if (status == MARY_OK)
+        status = evaluate(&e);
+    if (k->late)
+        pthread_mutex_unlock(&k->lock);
     mary_ort_team_done(&e.team);
     return mary_ort_status(k->api, status);
 }
