@@ -44,6 +44,7 @@ static const mary_ort_definition definitions[] = {
      .wins = true,
      .attributes = {WEIGHT, PRODUCT}},
     {.type = "MaryQLinearMatMul",
+     .wins = true,
      .inputs = 9,
      .required = 9,
      .input_types = {QUANTISED},
