@@ -1,4 +1,5 @@
-/* Blocked transposition: a block of 16 x 16 floats is 16 cache lines on either side, and is turned in squares of 4 x 4 that stay in registers. */
+/* Blocked transposition: a block of 16 x 16 floats is 16 cache lines on either side, and is turned in squares of 4 x 4
+ * that stay in registers. */
 #include "ops/channels.h"
 
 enum { BLOCK = 16 };

@@ -1,4 +1,5 @@
-/* Blocked transposition of bytes: as ops/channels.c does it for floats, in squares of 16 x 16 that stay in registers. */
+/* Blocked transposition of bytes: as ops/channels.c does it for floats, in squares of 16 x 16 that stay in registers.
+ */
 #include "ops/mary/qchannels.h"
 
 #include <string.h>
@@ -16,8 +17,8 @@ typedef struct transpose {
 enum { SIDE = 16 };
 typedef uint8_t bytes __attribute__((vector_size(SIDE)));
 
-/* Four times every row is interleaved with the one half a square below it: that is a transposition. Rows are `from_row` bytes apart, the first
- * `rows` of them are read; columns become rows that are `to_row` bytes apart. */
+/* Four times every row is interleaved with the one half a square below it: that is a transposition. Rows are `from_row`
+ * bytes apart, the first `rows` of them are read; columns become rows that are `to_row` bytes apart. */
 static inline void transpose_square(const uint8_t *from, int64_t from_row, int rows, uint8_t *to, int64_t to_row)
 {
     bytes a[SIDE] = {{0}}, b[SIDE];
@@ -25,9 +26,10 @@ static inline void transpose_square(const uint8_t *from, int64_t from_row, int r
         memcpy(&a[i], from + i * from_row, SIDE);
     for (int round = 0; round < 4; round++) {
         for (int i = 0; i < SIDE / 2; i++) {
-            b[2 * i] = __builtin_shufflevector(a[i], a[i + SIDE / 2], 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-            b[2 * i + 1] =
-                __builtin_shufflevector(a[i], a[i + SIDE / 2], 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+            b[2 * i] =
+                __builtin_shufflevector(a[i], a[i + SIDE / 2], 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+            b[2 * i + 1] = __builtin_shufflevector(a[i], a[i + SIDE / 2], 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29,
+                                                   14, 30, 15, 31);
         }
         memcpy(a, b, sizeof a);
     }

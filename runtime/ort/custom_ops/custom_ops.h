@@ -4,7 +4,7 @@
 
 #include "runtime/ort/ort.h"
 
-/* The oldest API that has all that is used here: 1.17 brought KernelContext_ParallelFor, InferOutputShapeFn and the versions of an
+/* The oldest API that has all that is used here: 1.17 brought KernelContext_ParallelFor and the versions of an
  * operator. */
 enum { MARY_ORT_API = 17 };
 
@@ -56,8 +56,8 @@ mary_status mary_ort_tensor(const OrtApi *api, const OrtValue *value, mary_tenso
 /* ---- expand.c ---- */
 /* Does a node whose float type is `type` run as an ordinary product? Its operator's prepare has been there. */
 bool mary_ort_is_expanded(const mary_op_node *node, mary_type type);
-/* b := the weights that codes and levels stand for, [rows, row_length], float or double; its data is freed with mary_free. Checks both; NULL: not
- * constant, an error. */
+/* b := the weights that codes and levels stand for, [rows, row_length], float or double; its data is freed with
+ * mary_free. Checks both; NULL: not constant, an error. */
 mary_status mary_ort_expand(const mary_op_node *node, const mary_tensor *codes, const mary_tensor *levels,
                             mary_type type, mary_tensor *b);
 /* In new memory; the old is freed. On failure nothing has changed. */
@@ -67,9 +67,5 @@ mary_status mary_ort_transpose_doubles(mary_tensor *b);
 OrtStatus *mary_ort_kernel_create(const OrtCustomOp *op, const OrtApi *api, const OrtKernelInfo *info, void **kernel);
 OrtStatus *mary_ort_kernel_compute(void *kernel, OrtKernelContext *context);
 void mary_ort_kernel_destroy(void *kernel);
-
-/* ---- shape.c ---- */
-/* The output's rank and those of its dimensions that are known before the input's data is. */
-OrtStatus *mary_ort_infer_shape(const OrtCustomOp *op, OrtShapeInferContext *context);
 
 #endif

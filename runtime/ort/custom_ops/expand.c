@@ -1,8 +1,9 @@
 /* Weights of a product written out, for what runs as an ordinary Gemm or MatMul.
  *
- * - Codes of 8 bits are looked up one by one: that pays where they spare memory's bandwidth, not where the floats stay in the second-level cache.
- * - There are no kernels for double, but the type has to be there: once an operator is registered ONNX Runtime refuses a node of a type that it
- *   does not list, function body or not. */
+ * - Codes of 8 bits are looked up one by one: that pays where they spare memory's bandwidth, not where the floats stay
+ * in the second-level cache.
+ * - There are no kernels for double, but the type has to be there: once an operator is registered ONNX Runtime refuses
+ * a node of a type that it does not list, function body or not. */
 #include <string.h>
 
 #include "runtime/ort/custom_ops/custom_ops.h"
@@ -45,8 +46,8 @@ mary_status mary_ort_expand(const mary_op_node *node, const mary_tensor *codes, 
                      common = {2, {1, INT64_C(1) << bits}};
     const bool shared = mary_shape_equal(&levels->shape, &common);
     if (codes->type != MARY_UINT8 || !mary_shape_equal(&codes->shape, &wanted))
-        return mary_op_fail(node, MARY_ERROR_INVALID, "codes are %s %s, they must be uint8 %s", mary_type_name(codes->type),
-                            mary_shape_format(&codes->shape, text[0], sizeof text[0]),
+        return mary_op_fail(node, MARY_ERROR_INVALID, "codes are %s %s, they must be uint8 %s",
+                            mary_type_name(codes->type), mary_shape_format(&codes->shape, text[0], sizeof text[0]),
                             mary_shape_format(&wanted, text[1], sizeof text[1]));
     if (levels->type != type || (!shared && !mary_shape_equal(&levels->shape, &each)))
         return mary_op_fail(node, MARY_ERROR_INVALID, "levels are %s %s, they must be %s %s or shared by all rows",

@@ -1,4 +1,5 @@
-/* One kernel of a session: its node's weights are packed when it is made; a run only computes. Several threads may run it at once. */
+/* One kernel of a session: its node's weights are packed when it is made; a run only computes. Several threads may run
+ * it at once. */
 #include <pthread.h>
 #include <string.h>
 
@@ -16,7 +17,7 @@ typedef struct kernel {
     Onnx__NodeProto *proto;
     char *name;
     mary_op_node node;
-    mary_type half;                            /* of X and Y when that is not float; else undefined */
+    mary_type half;    /* of X and Y when that is not float; else undefined */
     int input_count;   /* that ONNX Runtime has */
     uint64_t consumed; /* inputs that pack took over: of those only type and shape are known */
     uint64_t owned;    /* constants whose value is a copy of the kernel's */
@@ -24,9 +25,10 @@ typedef struct kernel {
     int source[MARY_ORT_MOST_INPUTS];            /* which of ONNX Runtime's inputs each of the node's is */
     mary_ort_learner learner;
     const mary_ort_operator *op;
-    /* Weights that are no constants, though they hardly ever change: packed when they are first seen, and again when they are others. */
+    /* Weights that are no constants, though they hardly ever change: packed when they are first seen, and again when
+     * they are others. */
     bool late;
-    pthread_mutex_t lock;                       /* held by the run, when late */
+    pthread_mutex_t lock;                   /* held by the run, when late */
     mary_tensor seen[MARY_ORT_MOST_INPUTS]; /* copies of what was packed, all inputs but X */
 } kernel;
 
@@ -63,7 +65,8 @@ static mary_status take_half(kernel *k, int i)
     return MARY_OK;
 }
 
-/* constants[i] := input i when it is a constant, half types as a float copy that the kernel owns; `there` says which are. */
+/* constants[i] := input i when it is a constant, half types as a float copy that the kernel owns; `there` says which
+ * are. */
 static mary_status read_constants(kernel *k, const OrtKernelInfo *info, const mary_tensor **there)
 {
     const OrtApi *api = k->api;
@@ -81,7 +84,8 @@ static mary_status read_constants(kernel *k, const OrtKernelInfo *info, const ma
     return MARY_OK;
 }
 
-/* Of what pack took over only type and shape are left; the other constants' values stay where they are, ONNX Runtime's as long as the session. */
+/* Of what pack took over only type and shape are left; the other constants' values stay where they are, ONNX Runtime's
+ * as long as the session. */
 static void drop_consumed(kernel *k)
 {
     for (int i = 0; i < k->node.input_count; i++) {
@@ -161,8 +165,8 @@ static mary_status build(kernel *k, const mary_tensor *const *there)
     return MARY_OK;
 }
 
-/* Is an input that should be a constant there without being one? ONNX Runtime 1.17 puts a Cast behind half levels at times; and a file may
- * have its codes as an input. The function body would run it, so this does. */
+/* Is an input that should be a constant there without being one? ONNX Runtime 1.17 puts a Cast behind half levels at
+ * times; and a file may have its codes as an input. The function body would run it, so this does. */
 static mary_status find_late(kernel *k, const OrtKernelInfo *info, const mary_tensor *const *there)
 {
     const mary_ort_definition *definition = k->op->definition;
@@ -379,8 +383,9 @@ static mary_status evaluate(evaluation *e)
     MARY_TRY_GOTO(read_inputs(e), done);
     MARY_TRY_GOTO(plan(e, &total), done);
     const mary_shape *shape = &e->output.shape;
-    MARY_TRY_GOTO(mary_ort_take(api, api->KernelContext_GetOutput(e->context, 0, shape->dims, (size_t)shape->rank, &output)),
-                  done);
+    MARY_TRY_GOTO(
+        mary_ort_take(api, api->KernelContext_GetOutput(e->context, 0, shape->dims, (size_t)shape->rank, &output)),
+        done);
     MARY_TRY_GOTO(mary_ort_take(api, api->GetTensorMutableData(output, &y)), done);
     if (mary_shape_count(shape) == 0)
         goto done;

@@ -6,11 +6,22 @@
 #define CODED MARY_UNDEFINED, MARY_UINT8, MARY_UNDEFINED
 #define QUANTISED                                                                                                      \
     MARY_UINT8, MARY_FLOAT, MARY_UINT8, MARY_UINT8, MARY_INT8, MARY_FLOAT, MARY_INT8, MARY_FLOAT, MARY_UINT8
-#define WEIGHT {"weight_shape", MARY_ORT_INTS}, {"row_length", MARY_ORT_INT}, {"bits", MARY_ORT_INT}
+#define WEIGHT                                                                                                         \
+    {"weight_shape", MARY_ORT_INTS}, {"row_length", MARY_ORT_INT},                                                     \
+    {                                                                                                                  \
+        "bits", MARY_ORT_INT                                                                                           \
+    }
 #define WINDOW                                                                                                         \
     {"auto_pad", MARY_ORT_STRING}, {"dilations", MARY_ORT_INTS}, {"group", MARY_ORT_INT},                              \
-        {"kernel_shape", MARY_ORT_INTS}, {"pads", MARY_ORT_INTS}, {"strides", MARY_ORT_INTS}
-#define PRODUCT {"alpha", MARY_ORT_FLOAT}, {"beta", MARY_ORT_FLOAT}, {"transA", MARY_ORT_INT}
+        {"kernel_shape", MARY_ORT_INTS}, {"pads", MARY_ORT_INTS},                                                      \
+    {                                                                                                                  \
+        "strides", MARY_ORT_INTS                                                                                       \
+    }
+#define PRODUCT                                                                                                        \
+    {"alpha", MARY_ORT_FLOAT}, {"beta", MARY_ORT_FLOAT},                                                               \
+    {                                                                                                                  \
+        "transA", MARY_ORT_INT                                                                                         \
+    }
 
 static const mary_ort_definition definitions[] = {
     {.type = "MaryConv",

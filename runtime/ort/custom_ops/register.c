@@ -10,10 +10,10 @@ __attribute__((visibility("default"))) OrtStatus *RegisterCustomOps(OrtSessionOp
 
 /* Session configuration entries: which operators the caller wants, and that these options have them. */
 #define CHOICE "mary.operators"
-#define DONE "mary.registered"
+#define DONE   "mary.registered"
 
-/* What one ONNX Runtime of this process was given for one choice of operators. Entries live as long as the process, like the library (it is
- * linked with nodelete): sessions refer to them to the end. */
+/* What one ONNX Runtime of this process was given for one choice of operators. Entries live as long as the process,
+ * like the library (it is linked with nodelete): sessions refer to them to the end. */
 typedef struct domain {
     const OrtApi *api;
     uint64_t chosen; /* bit i: the definition number i */

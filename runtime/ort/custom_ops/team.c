@@ -3,7 +3,8 @@
 #include <sched.h>
 #include <unistd.h>
 
-/* A run that found nobody new is repeated so often at once, because threads may have been late; after that every so many runs. */
+/* A run that found nobody new is repeated so often at once, because threads may have been late; after that every so
+ * many runs. */
 enum { TRIALS = 8, RUNS_BETWEEN_TRIALS = 16 };
 
 static int processors(void)

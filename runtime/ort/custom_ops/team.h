@@ -1,5 +1,6 @@
-/* Into how many pieces a kernel cuts its work. ONNX Runtime lends its pool but does not tell how many threads it has, and pieces that no thread
- * of their own serves are not free: each decodes weights again. So a kernel learns it from its own runs. */
+/* Into how many pieces a kernel cuts its work. ONNX Runtime lends its pool but does not tell how many threads it has,
+ * and pieces that no thread of their own serves are not free: each decodes weights again. So a kernel learns it from
+ * its own runs. */
 #ifndef MARY_RUNTIME_ORT_CUSTOM_OPS_TEAM_H
 #define MARY_RUNTIME_ORT_CUSTOM_OPS_TEAM_H
 

@@ -14,7 +14,8 @@ mary_status mary_ort_tensor(const OrtApi *api, const OrtValue *value, mary_tenso
     MARY_TRY_GOTO(mary_ort_take(api, api->GetDimensionsCount(info, &rank)), done);
     tensor->type = mary_ort_type(type);
     if (rank > MARY_MAX_RANK) {
-        status = mary_fail(MARY_ERROR_UNSUPPORTED, "a tensor of rank %zu, at most %d are supported", rank, MARY_MAX_RANK);
+        status =
+            mary_fail(MARY_ERROR_UNSUPPORTED, "a tensor of rank %zu, at most %d are supported", rank, MARY_MAX_RANK);
         goto done;
     }
     tensor->shape.rank = (int)rank;

@@ -1,5 +1,6 @@
-/* A C program that uses the plugin: custom_ops_c LIBONNXRUNTIME PLUGIN MODEL INPUT DIMS X.raw Y.raw. Runs the model once on the float values of X.raw,
- * DIMS being its shape as 1,3,4, and writes its first output to Y.raw. The library is loaded by hand only because tests have none to link with. */
+/* A C program that uses the plugin: custom_ops_c LIBONNXRUNTIME PLUGIN MODEL INPUT DIMS X.raw Y.raw. Runs the model
+ * once on the float values of X.raw, DIMS being its shape as 1,3,4, and writes its first output to Y.raw. The library
+ * is loaded by hand only because tests have none to link with. */
 #include <dlfcn.h>
 #include <onnxruntime_c_api.h>
 #include <stdio.h>
