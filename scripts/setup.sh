@@ -7,8 +7,8 @@
 #   --plugin   the C header of ONNX Runtime, which the plugins are compiled with: the system's where it has one, else that of Debian's
 #              libonnxruntime-dev, unpacked in build/onnxruntime
 #   --node     Node (Debian's, unless there is one) and, in build/node, the npm packages that examples/browser needs
-#   --tests    both of these, the npm packages of the JavaScript tests, the pinned Python packages of tests/requirements.txt in build/venv, and
-#              the ONNX backend tests in build/conformance
+#   --tests    both of these, the npm packages of the JavaScript tests, the pinned Python packages of tests/requirements*.txt in build/venv*,
+#              and the ONNX backend tests in build/conformance
 #   --ci       what .ci/run uses besides: clang, a compiler and an emulator for ARM, a browser, torch
 #   --package  what scripts/package.sh uses
 # What cannot be had without network is left out, with a message, and the tests that need it are reported as skipped. Says what it installs; says
@@ -167,7 +167,8 @@ if [[ $install == yes ]]; then
     if [[ $node == yes ]]; then
         install_node || true # it has said so; CTest reports the tests that need them as skipped
     fi
-    if [[ $tests == yes ]]; then
-        install_python tests/requirements-ort-1.23.txt build/venv-ort-1.23 || true # likewise
+    if [[ $tests == yes ]]; then # the oldest ONNX Runtimes that the two plugins work with; there are no wheels of them for the newest Pythons
+        install_python tests/requirements-ort-1.17.txt build/venv-ort-1.17 || true
+        install_python tests/requirements-ort-1.23.txt build/venv-ort-1.23 || true
     fi
 fi
