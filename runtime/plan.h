@@ -2,8 +2,8 @@
  * threads.
  *
  * Slots are the tensors that steps read and write: one per program value, then copies in another layout or type. A slot
- * lives in the arena, in memory of a graph input or output, in a constant, or (when its shape depends on data) in memory that a
- * run allocates.
+ * lives in the arena, in memory of a graph input or output, in a constant, or (when its shape depends on data) in
+ * memory that a run allocates.
  */
 #ifndef MARY_RUNTIME_PLAN_H
 #define MARY_RUNTIME_PLAN_H

@@ -7,15 +7,15 @@
 #include "runtime/plan.h"
 
 typedef struct mary_run {
-    mary_parallel parallel;      /* first: what the calls hold; passes everything on to `threads` */
+    mary_parallel parallel;       /* first: what the calls hold; passes everything on to `threads` */
     const mary_parallel *threads; /* of the run that is under way */
     const mary_plan *plan;
     void *arena;
     mary_tensor *tensors; /* per slot */
     mary_op_call *calls;  /* per step */
     void **pointers;      /* what the calls' inputs and outputs point into */
-    int *floating;        /* slots whose address is known only during the run: views of inputs, of outputs and of dynamic
-                           * values */
+    int *floating; /* slots whose address is known only during the run: views of inputs, of outputs and of dynamic
+                    * values */
     size_t floating_count;
     double *seconds;       /* per step, of the last run; NULL: not measured */
     struct mary_run *next; /* in the session's list of idle runs */

@@ -305,9 +305,8 @@ static mary_status acquire(mary_session *session, const mary_tensor *inputs, con
     *run = NULL;
     pthread_mutex_lock(&session->lock);
     cached_plan *cached = session->plans;
-    while (cached != NULL &&
-           (cached->every_value != every_value || cached->threads != threads ||
-            !same_inputs(session->program, cached->inputs, inputs)))
+    while (cached != NULL && (cached->every_value != every_value || cached->threads != threads ||
+                              !same_inputs(session->program, cached->inputs, inputs)))
         cached = cached->next;
     if (cached == NULL) {
         status = create_cached(session, inputs, parallel, every_value, &cached);
@@ -386,8 +385,8 @@ static mary_status place_output(const mary_session *session, const mary_run *run
 }
 
 /* Before the run: those that it writes where they belong. After it: the others, copied. */
-static mary_status place_outputs(const mary_session *session, const mary_run *run, const mary_outlet *outlet, bool direct,
-                                 void **data)
+static mary_status place_outputs(const mary_session *session, const mary_run *run, const mary_outlet *outlet,
+                                 bool direct, void **data)
 {
     for (int i = 0; outlet != NULL && i < session->program->output_count; i++) {
         if (mary_run_output_is_direct(run, i) != direct)

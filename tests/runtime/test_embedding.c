@@ -8,7 +8,8 @@
 
 enum { CHANNELS = 48, SIDE = 24, PIXELS = SIDE * SIDE, MOST_OUTPUTS = 3 };
 
-/* Conv (packed), Add of a constant that is read during runs, and an output that other nodes read, too. */
+/* A coded Conv (packed, and with much scratch for each thread), Mul by a constant that is read during runs, and an
+ * output that other nodes read, too. */
 static mary_model *network(void)
 {
     static float weights[CHANNELS * CHANNELS * 9], sum[CHANNELS];
@@ -29,6 +30,8 @@ static mary_model *network(void)
     build_output(graph, "y", MARY_FLOAT, SHAPE(-1, CHANNELS, SIDE, SIDE));
     build_output(graph, "scaled", MARY_FLOAT, SHAPE(-1, CHANNELS, SIDE, SIDE));
     build_output(graph, "same", MARY_FLOAT, SHAPE(-1, CHANNELS, SIDE, SIDE));
+    const mary_convert_options options = {.levels = 4, .first_last_levels = MARY_SAME_LEVELS, .threads = 1};
+    assert_ok(mary_convert(model, &options, NULL));
     return model;
 }
 
