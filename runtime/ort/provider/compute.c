@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "runtime/ort/pool.h"
+#include "runtime/ort/provider/pool.h"
 #include "runtime/session.h"
 
 typedef struct group {

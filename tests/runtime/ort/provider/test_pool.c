@@ -3,7 +3,7 @@
 #include <sched.h>
 #include <string.h>
 
-#include "runtime/ort/pool.h"
+#include "runtime/ort/provider/pool.h"
 #include "tests/support/suite.h"
 
 enum { MOST_THREADS = 8 };
@@ -135,5 +135,5 @@ START_TEST(parallel_for_covers_its_range)
 }
 END_TEST
 
-MARY_TEST_MAIN("runtime/ort/pool", one_thread_is_told_from_two, no_more_threads_than_there_are_or_are_of_use,
+MARY_TEST_MAIN("runtime/ort/provider/pool", one_thread_is_told_from_two, no_more_threads_than_there_are_or_are_of_use,
                looking_is_rare_and_ends_when_all_are_found, a_given_number_is_believed, parallel_for_covers_its_range)
