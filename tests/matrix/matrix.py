@@ -246,7 +246,7 @@ def main():
                 size = context.model.stat().st_size
                 print(f"{network['title']}, {kind}: {size:,} bytes", flush=True)
                 rows = run_all(context, labels, required, failures)
-                tables.append("\n".join([f"## {network['title']}: {kind}", "", f"{size:,} bytes, {source.stat().st_size / size:.1f} times smaller than float.", "",
+                tables.append("\n".join([f"## {network['title']}: {kind}", "", f"{size:,} bytes." if extra is None else f"{size:,} bytes, {source.stat().st_size / size:.1f} times smaller than float.", "",
                                          "| runtime | top-1 % | other classes | largest difference | ms per image | ms to create | peak MB |",
                                          "|---|---|---|---|---|---|---|", *rows, ""]))
     for failure in failures:
@@ -262,8 +262,12 @@ PREFACE = """# The same answers everywhere
 Written by `tests/matrix/matrix.py`, which continuous integration runs, too: the same files, in every way of running them, over {samples} test images, evenly
 spaced. ONNX Runtime is {ort}. Converted with error feedback from 200 training images. `top-1` is against the labels; `other classes` counts images for which
 another class than that of `mary run` was chosen, `largest difference` compares all outputs with those of `mary run` (u8: in steps of the output's scale).
-One thread, one image at a time, median; peak memory is what loading and running added to the process (`mary` and libmary: the whole process). The
-machine is shared, so times are for orientation: [bench/results.md](../bench/results.md) has the careful ones.
+One thread, one image at a time, median; peak memory is what loading and running added to the process (`mary`, libmary and Node: the whole process; browser:
+the WebAssembly heap). The machine is shared, so times are for orientation: [bench/results.md](../bench/results.md) has the careful ones.
+
+What mary's own executor runs (`mary run`, libmary, the execution provider, Python) must be the same bytes with u8 activations. ONNX Runtime's own operators add
+in another order of float operations: in ResNet-32 one value in two thousand of one residual Add is a near tie that falls to the other side, which
+becomes two steps of the output's scale after twenty more layers.
 """
 
 if __name__ == "__main__":
