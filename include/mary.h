@@ -270,6 +270,91 @@ MARY_API mary_status mary_session_observe(mary_session *session, const mary_arra
                                           const char *const *names, int name_count, mary_observer *observer,
                                           void *context);
 
+/* ---- training ---- */
+
+/* Gradients over an ONNX graph. A trainer owns a model and its parameters: the float initializers with at least one dim
+ * that a node can give a gradient (weights, biases, scales; not running means and variances, nor Constant nodes). The
+ * network runs as for inference: dropout is the identity, BatchNormalization uses its statistics, unless its own
+ * training_mode says otherwise. See docs/training.md. */
+typedef struct mary_trainer mary_trainer;
+
+typedef struct mary_trainer_options {
+    int threads;         /* 0: one per processor; no result depends on it */
+    const char *cpu;     /* as in mary_session_options */
+    const char *output;  /* graph output that the loss is taken of; NULL: the first */
+    int64_t micro_batch; /* samples that go through the network together; 0: as many as suit the caches */
+} mary_trainer_options;
+
+/* Takes over *model and clears it, on failure too. A node through which gradients would have to flow, and cannot, is
+ * MARY_ERROR_UNSUPPORTED, at the first mary_trainer_gradient. */
+MARY_API mary_status mary_trainer_create(mary_model **model, const mary_trainer_options *options,
+                                         mary_trainer **trainer);
+MARY_API void mary_trainer_free(mary_trainer **trainer);
+
+/* What a parameter's Hessian is estimated by; see mary_trainer_gradient. */
+typedef enum mary_curvature {
+    MARY_CURVATURE_NONE = 0,
+    MARY_CURVATURE_HESSIAN, /* its diagonal by second-order back-propagation (Becker and LeCun 1989) */
+    MARY_CURVATURE_FISHER   /* empirical Fisher: mean over samples of the squared gradient of one sample's loss */
+} mary_curvature;
+
+typedef struct mary_parameter {
+    const char *name; /* of the initializer */
+    int rank;
+    int64_t dims[MARY_MAX_RANK];
+    int64_t count;          /* of elements */
+    float *values;          /* the caller may change them between two calls */
+    const float *gradient;  /* of the last mary_trainer_gradient */
+    const float *curvature; /* of the last one that was asked for it; else zero */
+} mary_parameter;
+
+MARY_API int mary_trainer_parameter_count(const mary_trainer *trainer);
+/* Pointers stay valid as long as the trainer. */
+MARY_API mary_status mary_trainer_parameter(const mary_trainer *trainer, int index, mary_parameter *parameter);
+
+/* Lets something else than `values` take part in forward and backward passes: quantised weights, say. `effective` fills
+ * `effective` from `values`, before every pass; `gradient` turns the gradient by the effective weights, in place, into
+ * that by the values (NULL: they are the same, straight through). Both hold `count` elements. */
+typedef struct mary_parameter_hook {
+    void *context;
+    mary_status (*effective)(void *context, int parameter, const float *values, float *effective, int64_t count);
+    mary_status (*gradient)(void *context, int parameter, const float *values, float *gradient, int64_t count);
+} mary_parameter_hook;
+/* hook NULL: none. */
+MARY_API mary_status mary_trainer_hook(mary_trainer *trainer, int parameter, const mary_parameter_hook *hook);
+
+typedef enum mary_loss_kind {
+    MARY_LOSS_CROSS_ENTROPY = 0, /* of the softmax of the outputs, and labels */
+    MARY_LOSS_DIVERGENCE,        /* T^2 KL(softmax(targets / T) || softmax(outputs / T)); targets are logits */
+    MARY_LOSS_SQUARED_ERROR      /* mean over all elements of (output - target)^2 */
+} mary_loss_kind;
+
+/* The mean over samples (and pixels) of an output [N, classes, pixels...]. Logits, not probabilities, for the first
+ * two. The float model's own outputs as targets need no labels. */
+typedef struct mary_loss {
+    mary_loss_kind kind;
+    const int64_t *labels; /* N * pixels */
+    const float *targets;  /* like the output */
+    float temperature;     /* 0: 1 */
+} mary_loss;
+
+typedef struct mary_loss_result {
+    double loss;
+    int64_t samples, correct; /* positions; those whose largest output is the label, or the largest target */
+} mary_loss_result;
+
+/* Loss and gradients of a batch; every input has the batch as its first dim. A batch is cut into parts that depend on
+ * the model and the batch only, and whose sums are added in a fixed order. With MARY_CURVATURE_FISHER samples run one by
+ * one. `result` may be NULL. */
+MARY_API mary_status mary_trainer_gradient(mary_trainer *trainer, const mary_array *inputs, int input_count,
+                                           const mary_loss *loss, mary_curvature curvature, mary_loss_result *result);
+/* The loss alone. */
+MARY_API mary_status mary_trainer_loss(mary_trainer *trainer, const mary_array *inputs, int input_count,
+                                       const mary_loss *loss, mary_loss_result *result);
+/* A copy of the model as it was given, with the present values; those that take part (see mary_trainer_hook), if
+ * `effective`. */
+MARY_API mary_status mary_trainer_model(mary_trainer *trainer, bool effective, mary_model **model);
+
 #ifdef __cplusplus
 }
 #endif

@@ -81,6 +81,17 @@ typedef struct mary_conv_attributes {
     int64_t group;
 } mary_conv_attributes;
 
+/* node->state of Conv. */
+typedef struct mary_conv_state {
+    mary_conv_attributes attributes;
+    mary_cpu cpu;
+    mary_shape w;         /* of the packed weights */
+    float *panels;        /* NULL: the weights are not constant */
+    float *turned[2];     /* conv_backward.c: for the gradient of the input; of the squared weights; NULL: not made */
+} mary_conv_state;
+
+extern const mary_op_gradient mary_conv_gradient;
+
 mary_status mary_conv_parse(const mary_op_node *node, mary_conv_attributes *attributes);
 /* Checks X [N, C, ...] against weights of shape `w` ([M, C/group, k...]) and B, sets window, batch, groups, depth and
  * filters. */

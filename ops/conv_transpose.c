@@ -48,7 +48,8 @@ static mary_status pack(mary_op_node *node, const mary_tensor *const *constants,
     size_t floats;
     MARY_TRY(mary_conv_transpose_kernel(node, &state->attributes, &w->shape, &window));
     MARY_TRY(panels_size(node, &w->shape, &window, &floats));
-    state->panels = mary_alloc_aligned(floats * sizeof(float));
+    if (state->panels == NULL) /* else they are of the same size */
+        state->panels = mary_alloc_aligned(floats * sizeof(float));
     if (state->panels == NULL)
         return mary_fail_memory(floats * sizeof(float));
     int64_t group = state->attributes.conv.group;
