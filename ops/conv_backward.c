@@ -14,8 +14,9 @@
 #include "onnx/memory.h"
 #include "ops/conv.h"
 #include "ops/gradient.h"
+#include "ops/turn.h"
 
-enum { BLOCK_BYTES = 384 * 1024, TRANSPOSE = 16, GRAIN_MACS = 500000 };
+enum { BLOCK_BYTES = 384 * 1024, GRAIN_MACS = 500000 };
 
 /* ---- input ---- */
 
@@ -229,15 +230,9 @@ static void fill_line(const weights *t, int64_t image, int64_t depth_line, int64
             for (int64_t i = end > begin ? end : begin; i < length; i++)
                 row[i] = 0;
         }
-        for (int64_t i = begin; i < end; i += TRANSPOSE) {
-            const int64_t last = least(i + TRANSPOSE, end);
-            const float *pixels = from + (phase - w->pad[2]) * p->x_stride;
-            for (int64_t c = 0; c < p->depth; c++) {
-                float *row = to + c * t->plane + phase * length;
-                for (int64_t k = i; k < last; k++)
-                    row[k] = pixels[k * stride * p->x_stride + c];
-            }
-        }
+        if (end > begin)
+            mary_turn(from + (phase - w->pad[2] + begin * stride) * p->x_stride, stride * p->x_stride, end - begin,
+                      p->depth, to + phase * length + begin, t->plane, false);
     }
     if (t->squared) {
         for (int64_t c = 0; c < p->depth; c++)
@@ -318,21 +313,6 @@ static void rows_task(void *context, int64_t begin, int64_t end, int thread)
     }
 }
 
-/* dw[m][row] += product[row][m] */
-static void add_turned(const weights *t, float *dw, bool accumulate)
-{
-    const int64_t stride = t->panels * t->kernel->nr, filters = t->p->filters;
-    for (int64_t row = 0; row < t->rows; row += TRANSPOSE) {
-        const int64_t last = least(row + TRANSPOSE, t->rows);
-        for (int64_t m = 0; m < filters; m++) {
-            float *to = dw + m * t->rows;
-            const float *from = t->product + m;
-            for (int64_t i = row; i < last; i++)
-                to[i] = (accumulate ? to[i] : 0.0f) + from[i * stride];
-        }
-    }
-}
-
 static void run_weights(weights *t, char *scratch, float *dw, bool accumulate)
 {
     const mary_conv_problem *p = t->p;
@@ -350,7 +330,8 @@ static void run_weights(weights *t, char *scratch, float *dw, bool accumulate)
             int64_t work = t->count * p->window.output_pixels * t->kernel->mr * p->filters;
             mary_parallel_for(p->parallel, t->row_blocks, GRAIN_MACS / (work + 1) + 1, rows_task, t);
         }
-        add_turned(t, dw + t->group * p->filters * t->rows, accumulate);
+        mary_turn(t->product, t->panels * t->kernel->nr, t->rows, p->filters, dw + t->group * p->filters * t->rows,
+                  t->rows, accumulate);
     }
 }
 

@@ -15,7 +15,7 @@
 
 enum {
     LANES = 16,
-    PART_BYTES = 4 << 20,            /* of a part's arena, about */
+    PART_BYTES = 16 << 20,           /* of a part's arena, about */
     MOST_PART_BYTES = 1 << 30,       /* of the only lane's */
     LANE_FLOATS = 64 << 20           /* of all lanes' gradients */
 };
@@ -315,7 +315,7 @@ static void reduce_task(void *context, int64_t begin, int64_t end, int thread)
 /* Lists of pointers to the gradients of every parameter, one list for each lane (and thread). */
 static mary_status create_memory(pass *p)
 {
-    const mary_trainer *trainer = p->trainer;
+    mary_trainer *trainer = p->trainer;
     const bool fisher = p->curvature == MARY_CURVATURE_FISHER;
     const size_t lanes = (size_t)p->cut.lanes, threads = fisher ? (size_t)trainer->thread_count : 0;
     const size_t copies = lanes * (p->curvature != MARY_CURVATURE_NONE ? 2 : 1) + threads;
@@ -328,7 +328,12 @@ static mary_status create_memory(pass *p)
     size_t bytes;
     if (!mary_size_mul(copies, trainer->total * sizeof(float), &bytes))
         return mary_fail_memory(SIZE_MAX);
-    p->memory = mary_alloc_aligned(bytes);
+    if (bytes > trainer->lane_bytes) {
+        mary_free(trainer->lane_memory);
+        trainer->lane_memory = mary_alloc_aligned(bytes);
+        trainer->lane_bytes = trainer->lane_memory != NULL ? bytes : 0;
+    }
+    p->memory = trainer->lane_memory;
     p->gradients = mary_calloc(lanes + threads, sizeof *p->gradients);
     p->seconds = mary_calloc(lanes, sizeof *p->seconds);
     p->pointers = mary_calloc((2 * lanes + threads) * values, sizeof *p->pointers);
@@ -445,7 +450,6 @@ static mary_status start_pass(mary_trainer *trainer, const mary_array *inputs, i
 done:
     mary_cpu_set(before);
     mary_free(p.lanes);
-    mary_free(p.memory);
     mary_free(p.gradients);
     mary_free(p.seconds);
     mary_free(p.pointers);

@@ -122,6 +122,7 @@ void mary_trainer_free(mary_trainer **trainer_pointer)
     mary_free(trainer->effective);
     mary_free(trainer->gradients);
     mary_free(trainer->curvature);
+    mary_free(trainer->lane_memory);
     mary_free(trainer);
     *trainer_pointer = NULL;
 }

@@ -39,6 +39,8 @@ struct mary_trainer {
     float **in_use;      /* per program value: what the network computes with; NULL: no parameter */
     bool packed, second; /* nodes hold weights; those for second derivatives, too */
     mary_prepared *prepared;
+    float *lane_memory; /* gradients of the lanes; kept from one batch to the next */
+    size_t lane_bytes;
 };
 
 /* pass.c: values (through the hooks) to what the nodes compute with. */
