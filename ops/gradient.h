@@ -28,9 +28,8 @@ enum {
     MARY_GRADIENT_ANY_LAYOUT = 1, /* backward follows node->channels_last as run does; else tensors come plain */
     MARY_GRADIENT_IN_PLACE = 2,   /* input gradient 0 may be the memory of output gradient 0 */
     MARY_GRADIENT_CURVED = 4,     /* `second` looks at output_firsts */
-    MARY_GRADIENT_PASS = 8,  /* every input gradient is output gradient 0 where the shapes agree: nothing is computed then,
-                              * and only inputs of another shape are left to backward */
-    MARY_GRADIENT_BATCH = 16 /* samples of a batch meet (statistics): a batch cannot be cut */
+    MARY_GRADIENT_PASS = 8     /* every input gradient is output gradient 0 where the shapes agree: nothing is computed
+                                * then, and only inputs of another shape are left to backward */
 };
 
 /* Results must not depend on the number of threads: sums are never cut by them. */
@@ -41,6 +40,8 @@ struct mary_op_gradient {
     /* Values of constant inputs changed, or are there for the first time (others are NULL; shapes stay the same): packs
      * them for run and backward, with `second` for that, too. May be NULL. */
     mary_status (*pack)(mary_op_node *node, const mary_tensor *const *constants, bool second);
+    /* Do samples of a batch meet in this node (statistics), so that a batch cannot be cut? NULL: no. */
+    bool (*batch)(const mary_op_node *node);
     /* Not with these attributes: leaves the reason as a message. May be NULL. */
     mary_status (*check)(const mary_op_node *node);
     /* May be NULL: none. Looks at shapes, input_gradients, second and parallel. */
@@ -54,6 +55,12 @@ static inline float *mary_gradient_of(const mary_gradient_call *call, int index)
     if (index >= call->forward->input_count || call->input_gradients[index] == NULL)
         return NULL;
     return call->input_gradients[index]->data;
+}
+
+/* While planning, when nothing has memory. */
+static inline bool mary_gradient_wanted(const mary_gradient_call *call, int index)
+{
+    return index < call->forward->input_count && call->input_gradients[index] != NULL;
 }
 
 /* to[i] = (accumulate ? to[i] : 0) + scale * from[i] */

@@ -268,7 +268,7 @@ static mary_status emit(builder *b, int number, int value, int residual, const m
     }
     if (residual >= 0)
         step->residual = step->inputs[MARY_RESIDUAL_INPUT];
-    if (gradient != NULL && (gradient->flags & MARY_GRADIENT_BATCH) && differentiable)
+    if (gradient != NULL && gradient->batch != NULL && gradient->batch(&node->node))
         tape->batch = true;
     for (int i = 0; i < node->output_count; i++) {
         int made = i == 0 ? value : node->outputs[i], buffer = -1;
