@@ -68,6 +68,13 @@ const char *mary_conv_kernel_name(mary_cpu cpu, int64_t groups, int64_t depth, i
 mary_status mary_conv_scratch(const mary_conv_problem *problem, size_t *bytes);
 void mary_conv_run(const mary_conv_problem *problem, void *scratch);
 
+/* conv_backward.c. The gradient of the weights, [groups * filters][depth][taps], written or added to dw: of the
+ * convolution `problem` of `x`, with `dy` the gradient of its output; both channels last and dense. `squared`: x counts by
+ * its squares. */
+size_t mary_conv_weights_scratch(const mary_conv_problem *problem);
+void mary_conv_weights_run(const mary_conv_problem *problem, const float *x, const float *dy, bool squared, float *dw,
+                           bool accumulate, void *scratch);
+
 /* Floats of the panels of a layer, and filling them from w [groups * filters][depth][taps]. false: too large. */
 bool mary_conv_panels_size(int64_t groups, int64_t filters, int64_t depth, int64_t taps, int nr, size_t *floats);
 void mary_conv_panels_pack(const float *w, int64_t groups, int64_t filters, int64_t depth, int64_t taps, int nr,

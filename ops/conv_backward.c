@@ -335,6 +335,27 @@ static void run_weights(weights *t, char *scratch, float *dw, bool accumulate)
     }
 }
 
+size_t mary_conv_weights_scratch(const mary_conv_problem *problem)
+{
+    weights t;
+    plan_weights(problem, &t);
+    return weights_bytes(&t);
+}
+
+void mary_conv_weights_run(const mary_conv_problem *problem, const float *x, const float *dy, bool squared, float *dw,
+                           bool accumulate, void *scratch)
+{
+    weights t;
+    plan_weights(problem, &t);
+    t.x = x;
+    t.dy = dy;
+    t.squared = squared;
+    if (problem->batch > 0 && problem->window.output_pixels > 0)
+        run_weights(&t, scratch, dw, accumulate);
+    else if (!accumulate)
+        memset(dw, 0, sizeof(float) * (size_t)(problem->groups * problem->filters * t.rows));
+}
+
 /* ---- the call ---- */
 
 static mary_status describe(const mary_op_node *node, const mary_gradient_call *call, mary_conv_problem *p)
@@ -357,16 +378,14 @@ static mary_status describe(const mary_op_node *node, const mary_gradient_call *
 static mary_status scratch(const mary_op_node *node, const mary_gradient_call *call, size_t *bytes)
 {
     mary_conv_problem p;
-    weights t;
     MARY_TRY(describe(node, call, &p));
     *bytes = 0;
     if (call->input_gradients[0] != NULL) {
         mary_conv_problem turned = turn(node->state, &p, call->second);
         MARY_TRY(turned_scratch(&turned, bytes));
     }
-    plan_weights(&p, &t);
-    if (call->input_gradients[1] != NULL && weights_bytes(&t) > *bytes)
-        *bytes = weights_bytes(&t);
+    const size_t more = call->input_gradients[1] != NULL ? mary_conv_weights_scratch(&p) : 0;
+    *bytes = more > *bytes ? more : *bytes;
     return MARY_OK;
 }
 
@@ -376,17 +395,9 @@ static mary_status backward(const mary_op_node *node, const mary_gradient_call *
     float *dx = mary_gradient_of(call, 0), *dw = mary_gradient_of(call, 1), *db = mary_gradient_of(call, 2);
     mary_conv_problem p;
     MARY_TRY(describe(node, call, &p));
-    if (dw != NULL) {
-        weights t;
-        plan_weights(&p, &t);
-        t.x = call->forward->inputs[0]->data;
-        t.dy = dy->data;
-        t.squared = call->second;
-        if (p.batch > 0 && p.window.output_pixels > 0)
-            run_weights(&t, call->scratch, dw, call->accumulate[1]);
-        else if (!call->accumulate[1])
-            memset(dw, 0, sizeof(float) * (size_t)(p.groups * p.filters * t.rows));
-    }
+    if (dw != NULL)
+        mary_conv_weights_run(&p, call->forward->inputs[0]->data, dy->data, call->second, dw, call->accumulate[1],
+                              call->scratch);
     if (db != NULL)
         mary_gradient_sum_rows(db, dy->data, p.batch * p.window.output_pixels, p.y_stride, p.y_stride, 1.0f,
                                call->accumulate[2]);

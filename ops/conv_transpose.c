@@ -3,12 +3,7 @@
 
 #include "onnx/memory.h"
 
-typedef struct conv_transpose {
-    mary_conv_transpose_attributes attributes;
-    mary_cpu cpu;
-    mary_shape w;  /* of the packed weights */
-    float *panels; /* NULL: the weights are not constant */
-} conv_transpose;
+typedef mary_conv_transpose_state conv_transpose;
 
 static mary_status prepare(mary_op_node *node)
 {
@@ -23,8 +18,11 @@ static mary_status prepare(mary_op_node *node)
 static void release(mary_op_node *node)
 {
     conv_transpose *state = node->state;
-    if (state != NULL)
+    if (state != NULL) {
         mary_free(state->panels);
+        mary_free(state->turned[0]);
+        mary_free(state->turned[1]);
+    }
     mary_free(state);
 }
 
@@ -217,6 +215,7 @@ const mary_op mary_ops_conv_transpose[] = {
      .run = run,
      .release = release,
      .channels_last = channels_last,
-     .kernel = kernel},
+     .kernel = kernel,
+     .gradient = &mary_conv_transpose_gradient},
     MARY_OP_END,
 };

@@ -72,6 +72,32 @@ START_TEST(gradients_agree_with_differences_on_random_shapes)
 }
 END_TEST
 
+static void check_transposed(int groups, int64_t in, int64_t out, int stride, int dilation, int pad, int extra)
+{
+    op_case *c = op_case_new("ConvTranspose", 11);
+    op_attribute_int(c, "group", groups);
+    op_attribute_ints(c, "strides", DIMS(stride, stride));
+    op_attribute_ints(c, "dilations", DIMS(1, dilation));
+    op_attribute_ints(c, "pads", DIMS(pad, pad, pad, 0));
+    op_attribute_ints(c, "output_padding", DIMS(0, extra));
+    op_input(c, MARY_FLOAT, DIMS(2, groups * in, 4, 3), NULL);
+    op_constant(c, MARY_FLOAT, DIMS(groups * in, out, 3, 2), NULL);
+    op_constant(c, MARY_FLOAT, DIMS(groups * out), NULL);
+    gradient_check(c);
+    ck_assert(gradient_checked_channels_last());
+    op_case_free(c);
+}
+
+START_TEST(gradients_of_the_transposed_agree_with_differences)
+{
+    check_transposed(1, 3, 5, 1, 1, 0, 0);
+    check_transposed(1, 17, 2, 2, 1, 1, 1);
+    check_transposed(2, 2, 3, 3, 2, 1, 0);
+    check_transposed(4, 1, 1, 2, 1, 0, 1);
+    check_transposed(1, 4, 33, 1, 1, 2, 0);
+}
+END_TEST
+
 static mary_status one_percent_off(const mary_op_node *node, const mary_gradient_call *call)
 {
     MARY_TRY(mary_conv_gradient.backward(node, call));
@@ -96,4 +122,5 @@ START_TEST(a_broken_gradient_is_rejected)
 END_TEST
 
 MARY_TEST_MAIN("ops/conv_backward", gradients_agree_with_differences_on_chosen_shapes,
-               gradients_agree_with_differences_on_random_shapes, a_broken_gradient_is_rejected)
+               gradients_agree_with_differences_on_random_shapes,
+               gradients_of_the_transposed_agree_with_differences, a_broken_gradient_is_rejected)

@@ -35,6 +35,12 @@ START_TEST(gradients_of_moves_agree_with_differences)
         op_case_free(c);
     }
 
+    c = op_case_new("Pad", 13);
+    op_input(c, MARY_FLOAT, DIMS(2, 3, 4, 5), NULL);
+    op_constant(c, MARY_INT64, DIMS(8), INTS(0, 1, 2, -1, 0, 0, -1, 3));
+    gradient_check(c);
+    op_case_free(c);
+
     c = op_case_new("Expand", 13);
     op_input(c, MARY_FLOAT, DIMS(3, 1), NULL);
     op_constant(c, MARY_INT64, DIMS(3), INTS(2, 3, 4));
