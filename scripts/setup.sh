@@ -13,7 +13,8 @@ cd "$(dirname "$0")/.."
 build_packages=(gcc libc6-dev cmake ninja-build pkg-config libonnx-dev protobuf-c-compiler libprotobuf-c-dev zlib1g-dev
                 libzip-dev libjansson-dev libpng-dev libjpeg62-turbo-dev check jq dataset-fashion-mnist)
 test_packages=(python3 python3-venv ca-certificates)
-ci_packages=(clang clang-format libclang-rt-14-dev libomp-14-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user)
+ci_packages=(clang clang-format libclang-rt-14-dev libomp-14-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user python3-torch
+             python3-onnx)
 
 say() { echo "setup: $*"; }
 

@@ -36,7 +36,9 @@ class Result(c.Structure):
 class Trainer:
     """A mary_trainer over an ONNX file. `values`, `gradients` and `curvatures` are views by parameter name."""
 
-    def __init__(self, library: str, model: str, threads: int = 0, cpu: str | None = None, micro_batch: int = 0) -> None:
+    def __init__(self, library: str, model: str, threads: int = 0, cpu: str | None = None, micro_batch: int = 0,
+                 name: str = "input") -> None:
+        self.name = name
         self.mary = c.CDLL(library)
         self.mary.mary_error_message.restype = c.c_char_p
         handle, self.trainer = c.c_void_p(), c.c_void_p()
@@ -59,13 +61,12 @@ class Trainer:
             raise RuntimeError(self.mary.mary_error_message().decode())
 
     def gradient(self, images: np.ndarray, labels: np.ndarray | None = None, kind: int = CROSS_ENTROPY,
-                 targets: np.ndarray | None = None, temperature: float = 0, curvature: int = NONE,
-                 name: str = "input") -> Result:
+                 targets: np.ndarray | None = None, temperature: float = 0, curvature: int = NONE) -> Result:
         """One pass forward and back; what it leaves is in `gradients` and `curvatures`."""
         images = np.ascontiguousarray(images, np.float32)
         labels = None if labels is None else np.ascontiguousarray(labels, np.int64)
         targets = None if targets is None else np.ascontiguousarray(targets, np.float32)
-        array = Array(name.encode(), 1, images.ndim, (c.c_int64 * MOST_RANK)(*images.shape), images.ctypes.data,
+        array = Array(self.name.encode(), 1, images.ndim, (c.c_int64 * MOST_RANK)(*images.shape), images.ctypes.data,
                       images.nbytes)
         loss = Loss(kind, None if labels is None else labels.ctypes.data, None if targets is None else targets.ctypes.data,
                     temperature)
