@@ -355,6 +355,97 @@ MARY_API mary_status mary_trainer_loss(mary_trainer *trainer, const mary_array *
  * `effective`. */
 MARY_API mary_status mary_trainer_model(mary_trainer *trainer, bool effective, mary_model **model);
 
+/* ---- optimisers ---- */
+
+/* Changes a trainer's values by its gradients; must be freed before the trainer. */
+typedef struct mary_optimiser mary_optimiser;
+
+typedef struct mary_optimiser_options {
+    const char *method;  /* NULL: "adam"; see mary_optimiser_method */
+    double momentum;     /* sgd only: v = momentum v + g, w -= rate v; 0: none */
+    double beta1, beta2; /* adam, amsgrad; 0: 0.9 and 0.999 */
+    double epsilon;      /* 0: 1e-8 */
+    double weight_decay; /* times the value is added to the gradient */
+} mary_optimiser_options;
+
+MARY_API mary_status mary_optimiser_create(mary_trainer *trainer, const mary_optimiser_options *options,
+                                           mary_optimiser **optimiser);
+MARY_API void mary_optimiser_free(mary_optimiser **optimiser);
+/* One step with the gradients of the last mary_trainer_gradient. */
+MARY_API mary_status mary_optimiser_step(mary_optimiser *optimiser, double rate);
+/* Adam's second moment of a parameter (AMSGrad's largest), bias corrected, into `moment` (`count` floats): its square root
+ * stands in for the Hessian's diagonal. MARY_ERROR_USAGE where the method has none, or before the first step. */
+MARY_API mary_status mary_optimiser_moment(const mary_optimiser *optimiser, int parameter, float *moment);
+/* Name and one-line description of the methods; NULL past the end. */
+MARY_API const char *mary_optimiser_method(size_t index, const char **summary);
+
+/* Learning rates over the steps of a training. */
+typedef enum mary_schedule_kind {
+    MARY_SCHEDULE_CONSTANT = 0,
+    MARY_SCHEDULE_STEPS,       /* times `factor` after every `period` steps */
+    MARY_SCHEDULE_EXPONENTIAL, /* the same, smoothly: rate * factor^(step / period) */
+    MARY_SCHEDULE_COSINE       /* from rate down to rate * factor over `period` steps, then flat */
+} mary_schedule_kind;
+
+typedef struct mary_schedule {
+    mary_schedule_kind kind;
+    double rate, factor;
+    int64_t period; /* >= 1 unless constant */
+    int64_t warmup; /* so many first steps rise linearly to what they would be */
+} mary_schedule;
+
+/* The rate of step 0, 1, ...; MARY_ERROR_USAGE when the schedule makes no sense. */
+MARY_API mary_status mary_schedule_rate(const mary_schedule *schedule, int64_t step, double *rate);
+
+/* ---- mini-batches ---- */
+
+/* Samples that are read one by one, from disk or wherever they are. `sample` fills `values` (`count` floats) and *label; it
+ * may be called from several threads at once. */
+typedef struct mary_samples {
+    void *context;
+    int64_t samples;
+    int rank; /* of one sample */
+    int64_t dims[MARY_MAX_RANK];
+    mary_status (*sample)(void *context, int64_t index, float *values, int64_t *label);
+} mary_samples;
+
+typedef struct mary_batch_options {
+    int64_t batch;     /* samples; the last batch of an epoch may have fewer */
+    bool shuffle;      /* another order every epoch */
+    bool drop_last;    /* leave a smaller last batch out */
+    uint64_t seed;     /* of the order and of the augmentation */
+    int64_t crop;      /* samples [C, H, W]: shifted by -crop..crop pixels on both axes, zeros come in; 0: not */
+    bool flip;         /* left and right are swapped, every other time */
+} mary_batch_options;
+
+typedef struct mary_batches mary_batches;
+MARY_API mary_status mary_batches_create(const mary_samples *samples, const mary_batch_options *options,
+                                         mary_batches **batches);
+MARY_API void mary_batches_free(mary_batches **batches);
+/* In one epoch. */
+MARY_API int64_t mary_batches_count(const mary_batches *batches);
+/* Batch `number` of epoch `epoch`: up to options.batch samples into `values` (dense) and `labels`. What comes depends on
+ * the seed, epoch and number only, so training goes on anywhere. indices[i] is the sample that was read; NULL: not
+ * wanted. */
+MARY_API mary_status mary_batches_read(mary_batches *batches, int64_t epoch, int64_t number, float *values,
+                                       int64_t *labels, int64_t *indices, int64_t *count);
+
+/* ---- checkpoints ---- */
+
+/* Values, what the optimiser has gathered, and where the training was. Written atomically; reading gives back every bit.
+ * `optimiser` may be NULL. */
+typedef struct mary_training_place {
+    int64_t epoch, batch; /* the next one */
+    int64_t step;
+    uint64_t seed;
+} mary_training_place;
+MARY_API mary_status mary_checkpoint_save(const char *path, const mary_trainer *trainer, const mary_optimiser *optimiser,
+                                          const mary_training_place *progress);
+/* Into a trainer of the same model and an optimiser of the same method; what does not fit is MARY_ERROR_INVALID and
+ * changes nothing. */
+MARY_API mary_status mary_checkpoint_load(const char *path, mary_trainer *trainer, mary_optimiser *optimiser,
+                                          mary_training_place *progress);
+
 #ifdef __cplusplus
 }
 #endif
