@@ -344,8 +344,8 @@ typedef struct mary_loss_result {
 } mary_loss_result;
 
 /* Loss and gradients of a batch; every input has the batch as its first dim. A batch is cut into parts that depend on
- * the model and the batch only, and whose sums are added in a fixed order. With MARY_CURVATURE_FISHER samples run one by
- * one. `result` may be NULL. */
+ * the model and the batch only, and whose sums are added in a fixed order. With MARY_CURVATURE_FISHER samples run one
+ * by one. `result` may be NULL. */
 MARY_API mary_status mary_trainer_gradient(mary_trainer *trainer, const mary_array *inputs, int input_count,
                                            const mary_loss *loss, mary_curvature curvature, mary_loss_result *result);
 /* The loss alone. */
@@ -373,8 +373,8 @@ MARY_API mary_status mary_optimiser_create(mary_trainer *trainer, const mary_opt
 MARY_API void mary_optimiser_free(mary_optimiser **optimiser);
 /* One step with the gradients of the last mary_trainer_gradient. */
 MARY_API mary_status mary_optimiser_step(mary_optimiser *optimiser, double rate);
-/* Adam's second moment of a parameter (AMSGrad's largest), bias corrected, into `moment` (`count` floats): its square root
- * stands in for the Hessian's diagonal. MARY_ERROR_USAGE where the method has none, or before the first step. */
+/* Adam's second moment of a parameter (AMSGrad's largest), bias corrected, into `moment` (`count` floats): its square
+ * root stands in for the Hessian's diagonal. MARY_ERROR_USAGE where the method has none, or before the first step. */
 MARY_API mary_status mary_optimiser_moment(const mary_optimiser *optimiser, int parameter, float *moment);
 /* Name and one-line description of the methods; NULL past the end. */
 MARY_API const char *mary_optimiser_method(size_t index, const char **summary);
@@ -399,8 +399,8 @@ MARY_API mary_status mary_schedule_rate(const mary_schedule *schedule, int64_t s
 
 /* ---- mini-batches ---- */
 
-/* Samples that are read one by one, from disk or wherever they are. `sample` fills `values` (`count` floats) and *label; it
- * may be called from several threads at once. */
+/* Samples that are read one by one, from disk or wherever they are. `sample` fills `values` (`count` floats) and
+ * *label; it may be called from several threads at once. */
 typedef struct mary_samples {
     void *context;
     int64_t samples;
@@ -410,12 +410,12 @@ typedef struct mary_samples {
 } mary_samples;
 
 typedef struct mary_batch_options {
-    int64_t batch;     /* samples; the last batch of an epoch may have fewer */
-    bool shuffle;      /* another order every epoch */
-    bool drop_last;    /* leave a smaller last batch out */
-    uint64_t seed;     /* of the order and of the augmentation */
-    int64_t crop;      /* samples [C, H, W]: shifted by -crop..crop pixels on both axes, zeros come in; 0: not */
-    bool flip;         /* left and right are swapped, every other time */
+    int64_t batch;  /* samples; the last batch of an epoch may have fewer */
+    bool shuffle;   /* another order every epoch */
+    bool drop_last; /* leave a smaller last batch out */
+    uint64_t seed;  /* of the order and of the augmentation */
+    int64_t crop;   /* samples [C, H, W]: shifted by -crop..crop pixels on both axes, zeros come in; 0: not */
+    bool flip;      /* left and right are swapped, every other time */
 } mary_batch_options;
 
 typedef struct mary_batches mary_batches;
@@ -424,23 +424,23 @@ MARY_API mary_status mary_batches_create(const mary_samples *samples, const mary
 MARY_API void mary_batches_free(mary_batches **batches);
 /* In one epoch. */
 MARY_API int64_t mary_batches_count(const mary_batches *batches);
-/* Batch `number` of epoch `epoch`: up to options.batch samples into `values` (dense) and `labels`. What comes depends on
- * the seed, epoch and number only, so training goes on anywhere. indices[i] is the sample that was read; NULL: not
+/* Batch `number` of epoch `epoch`: up to options.batch samples into `values` (dense) and `labels`. What comes depends
+ * on the seed, epoch and number only, so training goes on anywhere. indices[i] is the sample that was read; NULL: not
  * wanted. */
 MARY_API mary_status mary_batches_read(mary_batches *batches, int64_t epoch, int64_t number, float *values,
                                        int64_t *labels, int64_t *indices, int64_t *count);
 
 /* ---- checkpoints ---- */
 
-/* Values, what the optimiser has gathered, and where the training was. Written atomically; reading gives back every bit.
- * `optimiser` may be NULL. */
+/* Values, what the optimiser has gathered, and where the training was. Written atomically; reading gives back every
+ * bit. `optimiser` may be NULL. */
 typedef struct mary_training_place {
     int64_t epoch, batch; /* the next one */
     int64_t step;
     uint64_t seed;
 } mary_training_place;
-MARY_API mary_status mary_checkpoint_save(const char *path, const mary_trainer *trainer, const mary_optimiser *optimiser,
-                                          const mary_training_place *progress);
+MARY_API mary_status mary_checkpoint_save(const char *path, const mary_trainer *trainer,
+                                          const mary_optimiser *optimiser, const mary_training_place *progress);
 /* Into a trainer of the same model and an optimiser of the same method; what does not fit is MARY_ERROR_INVALID and
  * changes nothing. */
 MARY_API mary_status mary_checkpoint_load(const char *path, mary_trainer *trainer, mary_optimiser *optimiser,

@@ -281,29 +281,28 @@ static mary_status backward(const mary_op_node *node, const mary_gradient_call *
         sums[c] = 0;
     for (int64_t c = 0; c < channels && x->shape.dims[0] * pixels > 0; c++) {
         const int64_t at = last ? c : c * pixels;
-        const mary_normalised group = {.outer = x->shape.dims[0],
-                                       .inner = pixels,
-                                       .outer_step = channels * pixels,
-                                       .inner_step = last ? channels : 1,
-                                       .centred = true,
-                                       .epsilon = (double)state->epsilon,
-                                       .x = (const float *)x->data + at,
-                                       .dy = (const float *)call->output_gradients[0]->data + at,
-                                       .firsts = call->second && state->training
-                                                     ? (const float *)call->output_firsts[0]->data + at
-                                                     : NULL,
-                                       .scale = packed ? NULL : (const float *)forward->inputs[1]->data + c,
-                                       .dx = dx != NULL ? dx + at : NULL,
-                                       .accumulate = call->accumulate[0],
-                                       .dscale = to[0] != NULL ? sums + c : NULL,
-                                       .dshift = sums + channels + c};
+        const mary_normalised group = {
+            .outer = x->shape.dims[0],
+            .inner = pixels,
+            .outer_step = channels * pixels,
+            .inner_step = last ? channels : 1,
+            .centred = true,
+            .epsilon = (double)state->epsilon,
+            .x = (const float *)x->data + at,
+            .dy = (const float *)call->output_gradients[0]->data + at,
+            .firsts = call->second && state->training ? (const float *)call->output_firsts[0]->data + at : NULL,
+            .scale = packed ? NULL : (const float *)forward->inputs[1]->data + c,
+            .dx = dx != NULL ? dx + at : NULL,
+            .accumulate = call->accumulate[0],
+            .dscale = to[0] != NULL ? sums + c : NULL,
+            .dshift = sums + channels + c};
         if (state->training) {
             mary_normalise_backward(&group);
             continue;
         }
         const double mean = packed ? 0 : mary_tensor_double(forward->inputs[3], c);
-        const double inverse = packed ? state->factors[c]
-                                      : 1 / sqrt(mary_tensor_double(forward->inputs[4], c) + (double)state->epsilon);
+        const double inverse =
+            packed ? state->factors[c] : 1 / sqrt(mary_tensor_double(forward->inputs[4], c) + (double)state->epsilon);
         channel_backward(&group, mean, inverse, call->second);
     }
     for (int k = 0; k < 2; k++) {

@@ -1,5 +1,5 @@
-/* Gradients of Add, Sub, Mul, Div and PRelu, with broadcasting: an operand that was repeated gathers the gradients of all
- * its uses, in double, in the order of the output. */
+/* Gradients of Add, Sub, Mul, Div and PRelu, with broadcasting: an operand that was repeated gathers the gradients of
+ * all its uses, in double, in the order of the output. */
 #include <string.h>
 
 #include "ops/binary.h"

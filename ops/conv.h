@@ -69,8 +69,8 @@ mary_status mary_conv_scratch(const mary_conv_problem *problem, size_t *bytes);
 void mary_conv_run(const mary_conv_problem *problem, void *scratch);
 
 /* conv_backward.c. The gradient of the weights, [groups * filters][depth][taps], written or added to dw: of the
- * convolution `problem` of `x`, with `dy` the gradient of its output; both channels last and dense. `squared`: x counts by
- * its squares. */
+ * convolution `problem` of `x`, with `dy` the gradient of its output; both channels last and dense. `squared`: x counts
+ * by its squares. */
 size_t mary_conv_weights_scratch(const mary_conv_problem *problem);
 void mary_conv_weights_run(const mary_conv_problem *problem, const float *x, const float *dy, bool squared, float *dw,
                            bool accumulate, void *scratch);
@@ -92,9 +92,9 @@ typedef struct mary_conv_attributes {
 typedef struct mary_conv_state {
     mary_conv_attributes attributes;
     mary_cpu cpu;
-    mary_shape w;         /* of the packed weights */
-    float *panels;        /* NULL: the weights are not constant */
-    float *turned[2];     /* conv_backward.c: for the gradient of the input; of the squared weights; NULL: not made */
+    mary_shape w;     /* of the packed weights */
+    float *panels;    /* NULL: the weights are not constant */
+    float *turned[2]; /* conv_backward.c: for the gradient of the input; of the squared weights; NULL: not made */
 } mary_conv_state;
 
 extern const mary_op_gradient mary_conv_gradient;

@@ -190,8 +190,7 @@ static void plan_weights(const mary_conv_problem *p, weights *t)
     t->tile_taps = t->images * w->output[0] * w->output[1];
     t->planes_bytes = mary_gradient_align(sizeof(float) * (size_t)(t->images * p->depth * t->plane));
     if (t->copy)
-        t->panels_bytes =
-            mary_gradient_align(sizeof(float) * (size_t)(t->images * w->output_pixels * t->panels * nr));
+        t->panels_bytes = mary_gradient_align(sizeof(float) * (size_t)(t->images * w->output_pixels * t->panels * nr));
     t->product_bytes = mary_gradient_align(sizeof(float) * (size_t)(t->rows * t->panels * nr));
     t->thread_bytes = mary_gradient_align(sizeof(float *) * (size_t)(t->tile_taps * t->kernel->mr));
 }
@@ -215,8 +214,7 @@ static void fill_line(const weights *t, int64_t image, int64_t depth_line, int64
             memset(to + c * t->plane, 0, sizeof(float) * (size_t)(stride * length));
         return;
     }
-    const float *from = t->x +
-                        (((t->first + image) * w->input[0] + d) * w->input[1] + h) * w->input[2] * p->x_stride +
+    const float *from = t->x + (((t->first + image) * w->input[0] + d) * w->input[1] + h) * w->input[2] * p->x_stride +
                         t->group * p->depth;
     for (int64_t phase = 0; phase < stride; phase++) {
         /* columns phase, phase + stride, ... of the padded row; inside the image from `begin` to `end` */
@@ -258,7 +256,8 @@ static void panels_task(void *context, int64_t begin, int64_t end, int thread)
     (void)thread;
     for (int64_t panel = 0; panel < t->panels; panel++) {
         const int64_t n = least(nr, p->filters - panel * nr);
-        const float *from = t->dy + t->first * p->window.output_pixels * p->y_stride + t->group * p->filters + panel * nr;
+        const float *from =
+            t->dy + t->first * p->window.output_pixels * p->y_stride + t->group * p->filters + panel * nr;
         float *to = t->dy_panels + panel * pixels * nr;
         for (int64_t i = begin; i < end; i++) {
             memcpy(to + i * nr, from + i * p->y_stride, sizeof(float) * (size_t)n);
@@ -300,8 +299,8 @@ static void rows_task(void *context, int64_t begin, int64_t end, int thread)
                 .rows = rows,
                 .taps = t->count * w->output[0] * w->output[1],
                 .depth = w->output[2],
-                .panel = t->copy ? t->dy_panels + panel * pixels * nr
-                                 : t->dy + t->first * w->output_pixels * p->y_stride,
+                .panel =
+                    t->copy ? t->dy_panels + panel * pixels * nr : t->dy + t->first * w->output_pixels * p->y_stride,
                 .out = t->product + block * mr * t->panels * nr + panel * nr,
                 .out_stride = t->panels * nr,
                 .m = m,

@@ -1,5 +1,5 @@
-/* Gradients of ConvTranspose, channels last: it is the convolution that a Conv's gradient is, so its own input gradient is
- * an ordinary convolution of dY, and its weight gradient that of this convolution, with X in the place of dY. */
+/* Gradients of ConvTranspose, channels last: it is the convolution that a Conv's gradient is, so its own input gradient
+ * is an ordinary convolution of dY, and its weight gradient that of this convolution, with X in the place of dY. */
 #include "onnx/memory.h"
 #include "ops/conv_transpose.h"
 #include "ops/gradient.h"
@@ -70,8 +70,8 @@ static mary_status describe(const mary_op_node *node, const mary_gradient_call *
     mary_conv_problem p;
     if (!node->channels_last || state->turned[call->second] == NULL)
         return mary_op_fail(node, MARY_ERROR_UNSUPPORTED, "gradients need weights that are parameters or constants");
-    MARY_TRY(mary_conv_transpose_describe(node, &state->attributes, call->forward, &call->forward->inputs[1]->shape, 2,
-                                          &p));
+    MARY_TRY(
+        mary_conv_transpose_describe(node, &state->attributes, call->forward, &call->forward->inputs[1]->shape, 2, &p));
     p.cpu = state->cpu;
     p.parallel = call->parallel;
     *turned = turn(&p);

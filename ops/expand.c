@@ -88,7 +88,13 @@ static mary_status tile_run(const mary_op_node *node, mary_op_call *call)
 }
 
 const mary_op mary_ops_expand[] = {
-    {.domain = "", .type = "Expand", .since = 8, .flags = MARY_OP_HALF, .infer = expand_infer, .run = expand_run, .gradient = &expand_gradient},
+    {.domain = "",
+     .type = "Expand",
+     .since = 8,
+     .flags = MARY_OP_HALF,
+     .infer = expand_infer,
+     .run = expand_run,
+     .gradient = &expand_gradient},
     {.domain = "",
      .type = "Tile",
      .since = 6,

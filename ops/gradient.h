@@ -1,9 +1,9 @@
 /* The other half of an operator: what its outputs' gradients mean for its inputs. train/ walks a graph with it.
  *
  * With `second` the same function carries the diagonal of the Hessian instead (Becker and LeCun 1989): the second
- * derivative h of the loss by an input element is the sum over outputs of h_output * (d output / d input)^2, plus, where
- * the operator itself is curved, gradient_output * d^2 output / d input^2; products between different elements are left
- * out, which is the approximation.
+ * derivative h of the loss by an input element is the sum over outputs of h_output * (d output / d input)^2, plus,
+ * where the operator itself is curved, gradient_output * d^2 output / d input^2; products between different elements
+ * are left out, which is the approximation.
  *
  * Everything is float. Tensors that are channels last are dense there: pixel_stride is the number of channels.
  */
@@ -16,9 +16,10 @@
 typedef struct mary_gradient_call {
     const mary_op_call *forward; /* types and shapes of all tensors; values of those that backward reads */
     const mary_tensor *const *output_gradients; /* NULL: zero. Layout and shape are the output's */
-    const mary_tensor *const *output_firsts; /* `second` only: gradients of the outputs, where output_gradients holds h */
-    mary_tensor *const *input_gradients;     /* NULL: not wanted */
-    const bool *accumulate;                  /* per input: add to what is there */
+    const mary_tensor *const
+        *output_firsts;                  /* `second` only: gradients of the outputs, where output_gradients holds h */
+    mary_tensor *const *input_gradients; /* NULL: not wanted */
+    const bool *accumulate;              /* per input: add to what is there */
     bool second;
     void *scratch;                 /* as many bytes as `scratch` asked for, MARY_ALIGNMENT aligned */
     const mary_parallel *parallel; /* may be NULL: one thread */
@@ -28,8 +29,8 @@ enum {
     MARY_GRADIENT_ANY_LAYOUT = 1, /* backward follows node->channels_last as run does; else tensors come plain */
     MARY_GRADIENT_IN_PLACE = 2,   /* input gradient 0 may be the memory of output gradient 0 */
     MARY_GRADIENT_CURVED = 4,     /* `second` looks at output_firsts */
-    MARY_GRADIENT_PASS = 8     /* every input gradient is output gradient 0 where the shapes agree: nothing is computed
-                                * then, and only inputs of another shape are left to backward */
+    MARY_GRADIENT_PASS = 8 /* every input gradient is output gradient 0 where the shapes agree: nothing is computed
+                            * then, and only inputs of another shape are left to backward */
 };
 
 /* Results must not depend on the number of threads: sums are never cut by them. */

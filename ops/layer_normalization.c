@@ -250,8 +250,7 @@ static mary_status backward(const mary_op_node *node, const mary_gradient_call *
                                        .epsilon = (double)state->epsilon,
                                        .x = (const float *)x->data + at,
                                        .dy = (const float *)call->output_gradients[0]->data + at,
-                                       .firsts =
-                                           call->second ? (const float *)call->output_firsts[0]->data + at : NULL,
+                                       .firsts = call->second ? (const float *)call->output_firsts[0]->data + at : NULL,
                                        .scale = scale,
                                        .dx = dx != NULL ? dx + at : NULL,
                                        .accumulate = call->accumulate[0],
@@ -267,11 +266,8 @@ static mary_status backward(const mary_op_node *node, const mary_gradient_call *
     return MARY_OK;
 }
 
-static const mary_op_gradient gradient = {.flags = MARY_GRADIENT_CURVED,
-                                          .inputs = 7,
-                                          .reads_inputs = 3,
-                                          .scratch = backward_scratch,
-                                          .backward = backward};
+static const mary_op_gradient gradient = {
+    .flags = MARY_GRADIENT_CURVED, .inputs = 7, .reads_inputs = 3, .scratch = backward_scratch, .backward = backward};
 
 const mary_op mary_ops_layer_normalization[] = {
     {.domain = "",

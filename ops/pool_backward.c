@@ -1,5 +1,5 @@
-/* Gradients of MaxPool, AveragePool and their Global forms. A maximum hands its gradient to the first tap that has it, a
- * mean an equal share to every tap. Images are independent of each other: threads share those. */
+/* Gradients of MaxPool, AveragePool and their Global forms. A maximum hands its gradient to the first tap that has it,
+ * a mean an equal share to every tap. Images are independent of each other: threads share those. */
 #include <string.h>
 
 #include "ops/gradient.h"
@@ -102,8 +102,5 @@ static mary_status backward(const mary_op_node *node, const mary_gradient_call *
     return MARY_OK;
 }
 
-const mary_op_gradient mary_pool_gradient = {.flags = MARY_GRADIENT_ANY_LAYOUT,
-                                             .inputs = 1,
-                                             .reads_inputs = 1,
-                                             .reads_outputs = 1,
-                                             .backward = backward};
+const mary_op_gradient mary_pool_gradient = {
+    .flags = MARY_GRADIENT_ANY_LAYOUT, .inputs = 1, .reads_inputs = 1, .reads_outputs = 1, .backward = backward};

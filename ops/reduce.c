@@ -494,7 +494,15 @@ static bool channels_last(const mary_op_node *node, const mary_op_call *call, bo
     }
 
 const mary_op mary_ops_reduce[] = {
-    REDUCE("ReduceMean", &gradient),      REDUCE("ReduceSum", &gradient),       REDUCE("ReduceMax", NULL), REDUCE("ReduceMin", NULL),
-    REDUCE("ReduceProd", NULL),      REDUCE("ReduceL1", NULL),        REDUCE("ReduceL2", NULL),  REDUCE("ReduceLogSum", NULL),
-    REDUCE("ReduceLogSumExp", NULL), REDUCE("ReduceSumSquare", NULL), MARY_OP_END,
+    REDUCE("ReduceMean", &gradient),
+    REDUCE("ReduceSum", &gradient),
+    REDUCE("ReduceMax", NULL),
+    REDUCE("ReduceMin", NULL),
+    REDUCE("ReduceProd", NULL),
+    REDUCE("ReduceL1", NULL),
+    REDUCE("ReduceL2", NULL),
+    REDUCE("ReduceLogSum", NULL),
+    REDUCE("ReduceLogSumExp", NULL),
+    REDUCE("ReduceSumSquare", NULL),
+    MARY_OP_END,
 };

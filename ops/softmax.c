@@ -244,10 +244,8 @@ static mary_status backward(const mary_op_node *node, const mary_gradient_call *
     return MARY_OK;
 }
 
-static const mary_op_gradient gradient = {.flags = MARY_GRADIENT_ANY_LAYOUT | MARY_GRADIENT_CURVED,
-                                          .inputs = 1,
-                                          .reads_outputs = 1,
-                                          .backward = backward};
+static const mary_op_gradient gradient = {
+    .flags = MARY_GRADIENT_ANY_LAYOUT | MARY_GRADIENT_CURVED, .inputs = 1, .reads_outputs = 1, .backward = backward};
 
 #define OPERATOR(name, op_flags, op_gradient)                                                                          \
     {                                                                                                                  \

@@ -194,9 +194,9 @@ static mary_status backward(const mary_op_node *node, const mary_gradient_call *
     return MARY_OK;
 }
 
-const mary_op_gradient mary_unary_gradient = {
-    .flags = MARY_GRADIENT_ANY_LAYOUT | MARY_GRADIENT_IN_PLACE | MARY_GRADIENT_CURVED,
-    .inputs = 1,
-    .reads_inputs = 1,
-    .check = check,
-    .backward = backward};
+const mary_op_gradient mary_unary_gradient = {.flags = MARY_GRADIENT_ANY_LAYOUT | MARY_GRADIENT_IN_PLACE |
+                                                       MARY_GRADIENT_CURVED,
+                                              .inputs = 1,
+                                              .reads_inputs = 1,
+                                              .check = check,
+                                              .backward = backward};

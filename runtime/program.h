@@ -57,8 +57,9 @@ mary_status mary_program_create(mary_model **model, mary_cpu cpu, bool fuse, con
                                 mary_program **program);
 void mary_program_free(mary_program **program);
 
-/* A program to be trained: nothing is fused; float initializers with at least one dim that some node can give a gradient
- * become parameters, which are neither folded nor packed; what `gradient->pack` packs is left to the trainer. */
+/* A program to be trained: nothing is fused; float initializers with at least one dim that some node can give a
+ * gradient become parameters, which are neither folded nor packed; what `gradient->pack` packs is left to the trainer.
+ */
 mary_status mary_program_create_training(mary_model **model, mary_cpu cpu, const mary_parallel *parallel,
                                          mary_program **program);
 

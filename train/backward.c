@@ -1,8 +1,8 @@
 /* The backward half of a tape: where every gradient lives, who adds to it, and what that needs of the forward half.
  *
- * Steps are visited last to first. When a step's turn comes, all that reads its outputs has been visited, so the gradient
- * of its output is complete; after it, nobody needs that gradient any more, and an input whose gradient is the same
- * (a sum's operand, a view, a residual) takes the memory over instead of copying it.
+ * Steps are visited last to first. When a step's turn comes, all that reads its outputs has been visited, so the
+ * gradient of its output is complete; after it, nobody needs that gradient any more, and an input whose gradient is the
+ * same (a sum's operand, a view, a residual) takes the memory over instead of copying it.
  */
 #include "onnx/memory.h"
 #include "train/tape.h"

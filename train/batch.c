@@ -9,10 +9,10 @@
 struct mary_batches {
     mary_samples samples;
     mary_batch_options options;
-    int64_t count;       /* elements of a sample */
-    int64_t *order;      /* of epoch `epoch`; NULL: not shuffled */
-    int64_t epoch;       /* -1: none yet */
-    float *whole;        /* one sample before it is cut */
+    int64_t count;  /* elements of a sample */
+    int64_t *order; /* of epoch `epoch`; NULL: not shuffled */
+    int64_t epoch;  /* -1: none yet */
+    float *whole;   /* one sample before it is cut */
 };
 
 enum { ORDER, AUGMENT }; /* streams of random numbers: epoch * 2 + these */

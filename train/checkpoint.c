@@ -2,8 +2,8 @@
  *
  *   "MARYCKP1", progress (epoch, batch, step, seed: 8 bytes each), steps of the optimiser, length of its method's name
  *   and the name (none: 0), number of its arrays, number of parameters, then for each parameter the length of its name,
- *   the name, its number of elements; then the values of all parameters, then the optimiser's arrays one after the other;
- *   and a checksum of everything before (FNV-1a, 64 bits). Numbers are 8 bytes.
+ *   the name, its number of elements; then the values of all parameters, then the optimiser's arrays one after the
+ * other; and a checksum of everything before (FNV-1a, 64 bits). Numbers are 8 bytes.
  *
  * It is read as a whole and checked before anything is changed.
  */

@@ -42,8 +42,8 @@ static double cross_entropy(const position *p, int64_t label)
     return (total - (double)p->z[label * p->step]) * p->weight;
 }
 
-/* T^2 times the divergence of the softened distributions (Hinton, Vinyals and Dean 2015): its gradient does not fade as T
- * grows. */
+/* T^2 times the divergence of the softened distributions (Hinton, Vinyals and Dean 2015): its gradient does not fade as
+ * T grows. */
 static double divergence(const position *p, double t)
 {
     const double z_total = log_sum(p->z, p->classes, p->step, t),

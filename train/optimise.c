@@ -109,8 +109,8 @@ mary_status mary_optimiser_step(mary_optimiser *optimiser, double rate)
         return mary_fail(MARY_ERROR_USAGE, "the learning rate is %g", rate);
     optimiser->steps++;
     stepping s = {optimiser, rate};
-    mary_parallel_for(mary_threads_parallel(optimiser->trainer->threads), (int64_t)optimiser->trainer->total, 16384, task,
-                      &s);
+    mary_parallel_for(mary_threads_parallel(optimiser->trainer->threads), (int64_t)optimiser->trainer->total, 16384,
+                      task, &s);
     return MARY_OK;
 }
 

@@ -1,4 +1,5 @@
-/* Adam (Kingma and Ba 2015) and AMSGrad (Reddi, Kale and Kumar 2018), which divides by the largest second moment so far. */
+/* Adam (Kingma and Ba 2015) and AMSGrad (Reddi, Kale and Kumar 2018), which divides by the largest second moment so
+ * far. */
 #include <math.h>
 
 #include "train/optimise.h"

@@ -15,9 +15,9 @@
 
 enum {
     LANES = 16,
-    PART_BYTES = 16 << 20,           /* of a part's arena, about */
-    MOST_PART_BYTES = 1 << 30,       /* of the only lane's */
-    LANE_FLOATS = 64 << 20           /* of all lanes' gradients */
+    PART_BYTES = 16 << 20,     /* of a part's arena, about */
+    MOST_PART_BYTES = 1 << 30, /* of the only lane's */
+    LANE_FLOATS = 64 << 20     /* of all lanes' gradients */
 };
 
 /* ---- weights ---- */
@@ -175,7 +175,8 @@ static mary_status plan_cut(mary_trainer *trainer, const mary_tensor *inputs, ma
         const int64_t floats = (int64_t)trainer->total * (curvature == MARY_CURVATURE_NONE ? 1 : 2) + 1;
         const int64_t bytes = (int64_t)one->tape->arena_bytes + 1, most = LANE_FLOATS / floats;
         if (curvature == MARY_CURVATURE_FISHER && one->tape->batch)
-            return mary_fail(MARY_ERROR_UNSUPPORTED, "samples of a batch meet in this model: none has its own gradient");
+            return mary_fail(MARY_ERROR_UNSUPPORTED,
+                             "samples of a batch meet in this model: none has its own gradient");
         c->lanes = one->tape->batch || most < 2 ? 1 : most < LANES ? most : LANES;
         if (curvature == MARY_CURVATURE_FISHER)
             c->part = 1;
@@ -219,7 +220,7 @@ typedef struct pass {
     cut cut;
     mary_prepared *full, *rest; /* tapes for whole parts and for the last one */
     lane *lanes;
-    float *memory;     /* lanes * (1 or 2) * total: gradients, then curvatures; then, for Fisher, threads * total */
+    float *memory; /* lanes * (1 or 2) * total: gradients, then curvatures; then, for Fisher, threads * total */
     float ***gradients, ***seconds; /* per lane, and for Fisher per thread behind: per program value */
     float **pointers;
 } pass;

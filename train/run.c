@@ -41,7 +41,8 @@ static mary_status create_tensors(mary_tape_run *run)
         if (slot->place == MARY_TAPE_BUFFER)
             run->values[i].data = buffer_memory(run, slot->index);
         for (int order = 0; order < 2; order++)
-            run->gradients[order][i].data = slot->gradient[order] >= 0 ? buffer_memory(run, slot->gradient[order]) : NULL;
+            run->gradients[order][i].data =
+                slot->gradient[order] >= 0 ? buffer_memory(run, slot->gradient[order]) : NULL;
     }
     return MARY_OK;
 }

@@ -28,8 +28,8 @@ mary_status mary_tape_add_buffer(mary_tape *tape, size_t bytes, int first, int l
         return mary_fail_memory(tape->buffer_capacity * 2 * sizeof *tape->buffers);
     if (bytes > PTRDIFF_MAX / 4)
         return mary_fail_memory(bytes);
-    tape->buffers[tape->buffer_count] = (mary_tape_buffer){
-        .bytes = mary_gradient_align(bytes > 0 ? bytes : 1), .first = first, .last = last};
+    tape->buffers[tape->buffer_count] =
+        (mary_tape_buffer){.bytes = mary_gradient_align(bytes > 0 ? bytes : 1), .first = first, .last = last};
     *buffer = (int)tape->buffer_count++;
     return MARY_OK;
 }

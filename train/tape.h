@@ -1,9 +1,10 @@
-/* A tape: one forward and backward pass of a program for one set of input shapes, planned once. Immutable; threads share
- * it, each with a run of its own.
+/* A tape: one forward and backward pass of a program for one set of input shapes, planned once. Immutable; threads
+ * share it, each with a run of its own.
  *
- * Slots are the tensors that steps read and write. Values and gradients live in one arena, each from the step that makes
- * it to the last one, forward or backward, that looks at it; what no backward step reads is gone as soon as it was used.
- * Time runs from 0, the first forward step, over `steps`, the loss, to 2 * steps, the backward half of step 0.
+ * Slots are the tensors that steps read and write. Values and gradients live in one arena, each from the step that
+ * makes it to the last one, forward or backward, that looks at it; what no backward step reads is gone as soon as it
+ * was used. Time runs from 0, the first forward step, over `steps`, the loss, to 2 * steps, the backward half of step
+ * 0.
  */
 #ifndef MARY_TRAIN_TAPE_H
 #define MARY_TRAIN_TAPE_H
@@ -13,7 +14,7 @@
 #include "runtime/shapes.h"
 
 typedef enum mary_tape_place {
-    MARY_TAPE_CONSTANT, /* data is in `tensor` */
+    MARY_TAPE_CONSTANT,  /* data is in `tensor` */
     MARY_TAPE_PARAMETER, /* program value `index`; the trainer's memory, its gradient too */
     MARY_TAPE_INPUT,     /* the caller's memory: graph input `index` */
     MARY_TAPE_BUFFER     /* arena: buffer `index` */
@@ -40,14 +41,14 @@ typedef enum mary_tape_kind {
 
 typedef struct mary_tape_step {
     mary_tape_kind kind;
-    int node;          /* in the program */
-    mary_op_node call; /* the program's node with this tape's layout and epilogue */
+    int node;              /* in the program */
+    mary_op_node call;     /* the program's node with this tape's layout and epilogue */
     int *inputs, *outputs; /* slots; -1: absent */
     int input_count, output_count;
-    int residual; /* slot that is added to output 0; -1: none. It is inputs[call.epilogue.residual], too */
-    int scratch[3]; /* buffers: of run, of backward, of backward's second; -1: none */
-    bool backward;  /* some gradient flows through it */
-    bool compute;   /* and the operator's own backward has something to do */
+    int residual;     /* slot that is added to output 0; -1: none. It is inputs[call.epilogue.residual], too */
+    int scratch[3];   /* buffers: of run, of backward, of backward's second; -1: none */
+    bool backward;    /* some gradient flows through it */
+    bool compute;     /* and the operator's own backward has something to do */
     bool *wanted;     /* per input: gradient is asked of the operator */
     bool *accumulate; /* per input */
     bool *add;        /* per input: gradient is that of output 0, added (or copied) as it is */
@@ -68,9 +69,9 @@ typedef struct mary_tape {
     bool batch; /* some step needs the whole batch at once */
 } mary_tape;
 
-/* `inputs`: type and shape of each program input; `output`: the program value that the loss is taken of; `second`: second
- * derivatives, too. Nodes with gradient->pack must have been packed. A node on the way to the output without a gradient
- * is MARY_ERROR_UNSUPPORTED and named. */
+/* `inputs`: type and shape of each program input; `output`: the program value that the loss is taken of; `second`:
+ * second derivatives, too. Nodes with gradient->pack must have been packed. A node on the way to the output without a
+ * gradient is MARY_ERROR_UNSUPPORTED and named. */
 mary_status mary_tape_create(const mary_program *program, const mary_tensor *inputs, int output, bool second,
                              const mary_parallel *parallel, mary_tape **tape);
 void mary_tape_free(mary_tape **tape);

@@ -79,8 +79,7 @@ mary_status mary_trainer_create(mary_model **model, const mary_trainer_options *
     trainer->thread_count = mary_threads_parallel(trainer->threads)->threads;
     MARY_TRY_GOTO(mary_model_copy(trainer->model, &copy), error);
     mary_cpu_set(cpu);
-    status =
-        mary_program_create_training(&copy, cpu, mary_threads_parallel(trainer->threads), &trainer->program);
+    status = mary_program_create_training(&copy, cpu, mary_threads_parallel(trainer->threads), &trainer->program);
     mary_cpu_set(before);
     if (status != MARY_OK)
         goto error;

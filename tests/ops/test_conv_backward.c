@@ -122,5 +122,5 @@ START_TEST(a_broken_gradient_is_rejected)
 END_TEST
 
 MARY_TEST_MAIN("ops/conv_backward", gradients_agree_with_differences_on_chosen_shapes,
-               gradients_agree_with_differences_on_random_shapes,
-               gradients_of_the_transposed_agree_with_differences, a_broken_gradient_is_rejected)
+               gradients_agree_with_differences_on_random_shapes, gradients_of_the_transposed_agree_with_differences,
+               a_broken_gradient_is_rejected)

@@ -97,6 +97,5 @@ START_TEST(gradients_of_softmax_agree_with_differences)
 }
 END_TEST
 
-MARY_TEST_MAIN("ops/copy_backward", gradients_of_moves_agree_with_differences,
-               gradients_of_clip_agree_with_differences, gradients_of_sums_agree_with_differences,
-               gradients_of_softmax_agree_with_differences)
+MARY_TEST_MAIN("ops/copy_backward", gradients_of_moves_agree_with_differences, gradients_of_clip_agree_with_differences,
+               gradients_of_sums_agree_with_differences, gradients_of_softmax_agree_with_differences)

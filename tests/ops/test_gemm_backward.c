@@ -26,7 +26,10 @@ START_TEST(gradients_of_gemm_agree_with_differences)
             const int64_t rows = gradient_random(&seed, 1, 14), columns = gradient_random(&seed, 1, 40),
                           depth = gradient_random(&seed, 1, 9);
             const int64_t forms[5][2] = {{rows, columns}, {1, columns}, {rows, 1}, {1, 1}, {columns, 0}};
-            check_gemm(rows, columns, depth, trans, form < 5 ? forms[form] : NULL, form < 4 ? 2 : form == 4 ? 1 : -1,
+            check_gemm(rows, columns, depth, trans, form < 5 ? forms[form] : NULL,
+                       form < 4    ? 2
+                       : form == 4 ? 1
+                                   : -1,
                        form % 2 == 0);
         }
     }

@@ -7,14 +7,14 @@ START_TEST(gradients_of_functions_agree_with_differences)
         const char *type;
         int opset;
         bool positive;
-    } functions[] = {{"Relu", 14, false},        {"LeakyRelu", 16, false},   {"ThresholdedRelu", 10, false},
-                     {"Sigmoid", 13, false},     {"Swish", 24, false},       {"HardSigmoid", 6, false},
-                     {"HardSwish", 14, false},   {"Tanh", 13, false},        {"Elu", 6, false},
-                     {"Selu", 6, false},         {"Celu", 12, false},        {"Gelu", 20, false},
-                     {"Mish", 18, false},        {"Softplus", 1, false},     {"Softsign", 1, false},
-                     {"Shrink", 9, false},       {"Exp", 13, false},         {"Log", 13, true},
-                     {"Erf", 13, false},         {"Sqrt", 13, true},         {"Abs", 13, false},
-                     {"Neg", 13, false},         {"Reciprocal", 13, true}};
+    } functions[] = {{"Relu", 14, false},      {"LeakyRelu", 16, false}, {"ThresholdedRelu", 10, false},
+                     {"Sigmoid", 13, false},   {"Swish", 24, false},     {"HardSigmoid", 6, false},
+                     {"HardSwish", 14, false}, {"Tanh", 13, false},      {"Elu", 6, false},
+                     {"Selu", 6, false},       {"Celu", 12, false},      {"Gelu", 20, false},
+                     {"Mish", 18, false},      {"Softplus", 1, false},   {"Softsign", 1, false},
+                     {"Shrink", 9, false},     {"Exp", 13, false},       {"Log", 13, true},
+                     {"Erf", 13, false},       {"Sqrt", 13, true},       {"Abs", 13, false},
+                     {"Neg", 13, false},       {"Reciprocal", 13, true}};
     for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
         float values[2 * 3 * 4 * 2];
         uint32_t seed = 5 + (uint32_t)i;

@@ -24,7 +24,8 @@ typedef struct check {
     op_case *c;
     const mary_op_gradient *gradient;
     side single, precise; /* float, double */
-    float *first[MOST], *second[MOST]; /* per output: random gradient and second derivative of a loss; NULL: not float */
+    float *first[MOST],
+        *second[MOST];         /* per output: random gradient and second derivative of a loss; NULL: not float */
     double *expected[2][MOST]; /* per input: gradient, second derivative; of the elements that are checked */
     uint32_t seed;
     double worst;
@@ -146,8 +147,8 @@ static int64_t element(int64_t number, int64_t count)
 
 static bool wanted(const check *k, int i)
 {
-    return k->single.input_list[i] != NULL && k->single.inputs[i].type == MARY_FLOAT && (k->gradient->inputs >> i & 1) &&
-           mary_shape_count(&k->single.inputs[i].shape) > 0;
+    return k->single.input_list[i] != NULL && k->single.inputs[i].type == MARY_FLOAT &&
+           (k->gradient->inputs >> i & 1) && mary_shape_count(&k->single.inputs[i].shape) > 0;
 }
 
 static double *all_outputs(const side *s)
@@ -238,8 +239,7 @@ static void set_layout(mary_tensor *tensor)
     free(old.data);
 }
 
-static void compare(check *k, int input, bool second, const mary_tensor *gradient, const float *before,
-                    const char *how)
+static void compare(check *k, int input, bool second, const mary_tensor *gradient, const float *before, const char *how)
 {
     const int64_t count = mary_shape_count(&gradient->shape), points = checked(count);
     const double *expected = k->expected[second][input];

@@ -15,8 +15,7 @@ static mary_status sample(void *context, int64_t index, float *values, int64_t *
     return MARY_OK;
 }
 
-static const mary_samples source = {
-    .samples = SAMPLES, .rank = 3, .dims = {CHANNELS, HEIGHT, WIDTH}, .sample = sample};
+static const mary_samples source = {.samples = SAMPLES, .rank = 3, .dims = {CHANNELS, HEIGHT, WIDTH}, .sample = sample};
 
 static mary_batches *open_batches(mary_batch_options options)
 {
@@ -130,8 +129,8 @@ START_TEST(senseless_batches_are_refused)
     assert_fails(mary_batches_create(&source, &(mary_batch_options){.batch = 1, .crop = 4}, &batches), MARY_ERROR_USAGE,
                  "shifted by 4");
     flat.rank = 1;
-    assert_fails(mary_batches_create(&flat, &(mary_batch_options){.batch = 1, .flip = true}, &batches), MARY_ERROR_USAGE,
-                 "cannot be cropped");
+    assert_fails(mary_batches_create(&flat, &(mary_batch_options){.batch = 1, .flip = true}, &batches),
+                 MARY_ERROR_USAGE, "cannot be cropped");
     batches = open_batches((mary_batch_options){.batch = 1});
     assert_fails(mary_batches_read(batches, 0, SAMPLES, values, labels, NULL, &count), MARY_ERROR_USAGE, "no batch 23");
     mary_batches_free(&batches);

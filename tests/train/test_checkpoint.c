@@ -52,8 +52,8 @@ static training start(const char *method)
     training t = {.progress.seed = 5};
     mary_model *model = network(9);
     assert_ok(mary_trainer_create(&model, &(mary_trainer_options){.threads = 1}, &t.trainer));
-    assert_ok(mary_optimiser_create(t.trainer, &(mary_optimiser_options){.method = method, .momentum = 0.9},
-                                    &t.optimiser));
+    assert_ok(
+        mary_optimiser_create(t.trainer, &(mary_optimiser_options){.method = method, .momentum = 0.9}, &t.optimiser));
     assert_ok(mary_batches_create(
         &source, &(mary_batch_options){.batch = BATCH, .shuffle = true, .seed = t.progress.seed}, &t.batches));
     return t;

@@ -25,8 +25,7 @@ static void gradient(mary_trainer *trainer)
 {
     float x[6] = {1, -2, 0.5f, 0.25f, 1, -1};
     const float targets[4] = {1, 0, -1, 2};
-    const mary_array input = {
-        .name = "x", .type = MARY_FLOAT, .rank = 2, .dims = {2, 3}, .data = x, .bytes = sizeof x};
+    const mary_array input = {.name = "x", .type = MARY_FLOAT, .rank = 2, .dims = {2, 3}, .data = x, .bytes = sizeof x};
     const mary_loss loss = {.kind = MARY_LOSS_SQUARED_ERROR, .targets = targets};
     assert_ok(mary_trainer_gradient(trainer, &input, 1, &loss, MARY_CURVATURE_NONE, NULL));
 }
@@ -54,12 +53,11 @@ static void reference(const mary_optimiser_options *o, double *w, const float *g
 
 START_TEST(steps_follow_the_formulas)
 {
-    static const mary_optimiser_options all[] = {
-        {.method = "sgd"},
-        {.method = "sgd", .momentum = 0.9, .weight_decay = 0.01},
-        {.method = "adam"},
-        {.method = "adam", .beta1 = 0.5, .beta2 = 0.75, .weight_decay = 0.1},
-        {.method = "amsgrad", .beta1 = 0.5, .beta2 = 0.25}};
+    static const mary_optimiser_options all[] = {{.method = "sgd"},
+                                                 {.method = "sgd", .momentum = 0.9, .weight_decay = 0.01},
+                                                 {.method = "adam"},
+                                                 {.method = "adam", .beta1 = 0.5, .beta2 = 0.75, .weight_decay = 0.1},
+                                                 {.method = "amsgrad", .beta1 = 0.5, .beta2 = 0.25}};
     for (size_t k = 0; k < sizeof all / sizeof all[0]; k++) {
         mary_trainer *trainer = open_trainer();
         mary_optimiser *optimiser = NULL;
@@ -124,8 +122,8 @@ START_TEST(schedules_follow_their_curves)
     const mary_schedule smooth = {MARY_SCHEDULE_EXPONENTIAL, 1, 0.25, 4, 0};
     ck_assert(fabs(rate_of(smooth, 2) - 0.5) < 1e-12 && fabs(rate_of(smooth, 8) - 0.0625) < 1e-12);
     const mary_schedule cosine = {MARY_SCHEDULE_COSINE, 2, 0.5, 8, 0};
-    ck_assert(rate_of(cosine, 0) == 2 && fabs(rate_of(cosine, 4) - 1.5) < 1e-12 && fabs(rate_of(cosine, 8) - 1) < 1e-12 &&
-              fabs(rate_of(cosine, 100) - 1) < 1e-12);
+    ck_assert(rate_of(cosine, 0) == 2 && fabs(rate_of(cosine, 4) - 1.5) < 1e-12 &&
+              fabs(rate_of(cosine, 8) - 1) < 1e-12 && fabs(rate_of(cosine, 100) - 1) < 1e-12);
     const mary_schedule warm = {.rate = 1, .warmup = 4};
     ck_assert(rate_of(warm, 0) == 0.25 && rate_of(warm, 3) == 1 && rate_of(warm, 4) == 1);
     double rate;
@@ -135,4 +133,5 @@ START_TEST(schedules_follow_their_curves)
 }
 END_TEST
 
-MARY_TEST_MAIN("train/optimise", steps_follow_the_formulas, senseless_options_are_refused, schedules_follow_their_curves)
+MARY_TEST_MAIN("train/optimise", steps_follow_the_formulas, senseless_options_are_refused,
+               schedules_follow_their_curves)

@@ -24,7 +24,8 @@ static void add_weights(Onnx__GraphProto *graph, const char *name, mary_shape sh
     mary_free(values);
 }
 
-/* Two blocks with residuals, one with a projection of stride 2; a view, a value with three readers, pooling, a product. */
+/* Two blocks with residuals, one with a projection of stride 2; a view, a value with three readers, pooling, a product.
+ */
 static mary_model *residual_network(void)
 {
     mary_model *model = build_model(13);
