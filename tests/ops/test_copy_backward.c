@@ -54,6 +54,25 @@ START_TEST(gradients_of_moves_agree_with_differences)
 }
 END_TEST
 
+START_TEST(gradients_of_resize_agree_with_differences)
+{
+    static const char *const modes[] = {"nearest", "linear", "cubic"};
+    static const float scales[][4] = {{1, 1, 2, 2}, {1, 1, 0.6f, 1.7f}, {1, 2, 1, 1.5f}};
+    for (int mode = 0; mode < 3; mode++) {
+        for (int i = 0; i < 3; i++) {
+            op_case *c = op_case_new("Resize", 13);
+            op_attribute_string(c, "mode", modes[mode]);
+            op_input(c, MARY_FLOAT, DIMS(2, 3, 5, 4), NULL);
+            op_absent(c);
+            op_constant(c, MARY_FLOAT, DIMS(4), scales[i]);
+            gradient_check(c);
+            ck_assert(gradient_checked_channels_last() == (i < 2));
+            op_case_free(c);
+        }
+    }
+}
+END_TEST
+
 START_TEST(gradients_of_clip_agree_with_differences)
 {
     op_case *c = op_case_new("Clip", 13);
@@ -97,5 +116,6 @@ START_TEST(gradients_of_softmax_agree_with_differences)
 }
 END_TEST
 
-MARY_TEST_MAIN("ops/copy_backward", gradients_of_moves_agree_with_differences, gradients_of_clip_agree_with_differences,
+MARY_TEST_MAIN("ops/copy_backward", gradients_of_moves_agree_with_differences,
+               gradients_of_resize_agree_with_differences, gradients_of_clip_agree_with_differences,
                gradients_of_sums_agree_with_differences, gradients_of_softmax_agree_with_differences)
