@@ -59,7 +59,8 @@ static void lay_out(const mary_gradient_call *call, binary_backward *g)
 }
 
 /* Goes over the output; adds to `sums` (of operand `which`) or, where nothing is repeated, writes `to`. */
-static void walk(const binary_backward *g, int which, partial *derivative, float *to, bool accumulate, double *sums)
+static inline __attribute__((always_inline)) void walk(const binary_backward *g, int which, partial *derivative,
+                                                       float *to, bool accumulate, double *sums)
 {
     int64_t index[MARY_MAX_RANK] = {0}, a = 0, b = 0, y = 0;
     const int inner = g->rank - 1;
@@ -118,7 +119,29 @@ static mary_status scratch(const mary_op_node *node, const mary_gradient_call *c
     return MARY_OK;
 }
 
-static mary_status run(const mary_gradient_call *call, partial *const derivatives[2])
+/* Everything down to the derivatives is inlined into one function an operator, so that they are no calls. */
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE void run_side(const binary_backward *g, const mary_gradient_call *call, int which, partial *derivative)
+{
+    float *to = mary_gradient_of(call, which);
+    const int64_t count = count_of(call, which);
+    const bool accumulate = call->accumulate[which];
+    double *sums = call->scratch;
+    if (to == NULL)
+        return;
+    if (!repeated(call, which)) {
+        walk(g, which, derivative, to, accumulate, NULL);
+        return;
+    }
+    for (int64_t i = 0; i < count; i++)
+        sums[i] = 0;
+    walk(g, which, derivative, to, accumulate, sums);
+    for (int64_t i = 0; i < count; i++)
+        to[i] = (accumulate ? to[i] : 0.0f) + (float)sums[i];
+}
+
+INLINE mary_status run(const mary_gradient_call *call, partial *of_a, partial *of_b)
 {
     binary_backward g = {.a = call->forward->inputs[0]->data,
                          .b = call->forward->inputs[1]->data,
@@ -126,23 +149,8 @@ static mary_status run(const mary_gradient_call *call, partial *const derivative
                          .firsts = call->second ? call->output_firsts[0]->data : NULL,
                          .second = call->second};
     lay_out(call, &g);
-    for (int which = 0; which < 2; which++) {
-        float *to = mary_gradient_of(call, which);
-        const int64_t count = count_of(call, which);
-        const bool accumulate = call->accumulate[which];
-        if (to == NULL)
-            continue;
-        if (!repeated(call, which)) {
-            walk(&g, which, derivatives[which], to, accumulate, NULL);
-            continue;
-        }
-        double *sums = call->scratch;
-        for (int64_t i = 0; i < count; i++)
-            sums[i] = 0;
-        walk(&g, which, derivatives[which], to, accumulate, sums);
-        for (int64_t i = 0; i < count; i++)
-            to[i] = (accumulate ? to[i] : 0.0f) + (float)sums[i];
-    }
+    run_side(&g, call, 0, of_a);
+    run_side(&g, call, 1, of_b);
     return MARY_OK;
 }
 
@@ -165,7 +173,7 @@ PARTIAL(prelu_left, a > 0 ? 1 : b, 0)
 PARTIAL(prelu_right, a > 0 ? 0 : a, 0)
 
 /* Add and Sub look at no values; `walk` is handed something that it may read. */
-static mary_status run_linear(const mary_gradient_call *call, partial *const derivatives[2])
+INLINE mary_status run_linear(const mary_gradient_call *call, partial *of_a, partial *of_b)
 {
     const mary_op_call *forward = call->forward;
     const mary_tensor *out = call->output_gradients[0];
@@ -176,15 +184,14 @@ static mary_status run_linear(const mary_gradient_call *call, partial *const der
         .inputs = inputs, .input_count = 2, .outputs = forward->outputs, .output_count = forward->output_count};
     mary_gradient_call linear = *call;
     linear.forward = &plain;
-    return run(&linear, derivatives);
+    return run(&linear, of_a, of_b);
 }
 
 #define BACKWARD(name, function, of_a, of_b, curved, reads)                                                            \
     static mary_status name##_backward(const mary_op_node *node, const mary_gradient_call *call)                       \
     {                                                                                                                  \
-        static partial *const derivatives[2] = {of_a, of_b};                                                           \
         (void)node;                                                                                                    \
-        return function(call, derivatives);                                                                            \
+        return function(call, of_a, of_b);                                                                             \
     }                                                                                                                  \
     const mary_op_gradient mary_##name##_gradient = {.flags = MARY_GRADIENT_ANY_LAYOUT | (curved),                     \
                                                      .inputs = 3,                                                      \

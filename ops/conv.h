@@ -75,6 +75,13 @@ size_t mary_conv_weights_scratch(const mary_conv_problem *problem);
 void mary_conv_weights_run(const mary_conv_problem *problem, const float *x, const float *dy, bool squared, float *dw,
                            bool accumulate, void *scratch);
 
+/* conv_depthwise_backward.c, mary_conv_is_depthwise only. The same, with scratch of its own; and the gradient of the
+ * input of `problem`, whose panels are the weights (of one group), for strides that have no forward form. */
+size_t mary_conv_depthwise_weights_scratch(const mary_conv_problem *problem);
+void mary_conv_depthwise_weights_run(const mary_conv_problem *problem, const float *x, const float *dy, bool squared,
+                                     float *dw, bool accumulate, void *scratch);
+void mary_conv_depthwise_input_run(const mary_conv_problem *problem, const float *dy, float *dx, bool accumulate);
+
 /* Floats of the panels of a layer, and filling them from w [groups * filters][depth][taps]. false: too large. */
 bool mary_conv_panels_size(int64_t groups, int64_t filters, int64_t depth, int64_t taps, int nr, size_t *floats);
 void mary_conv_panels_pack(const float *w, int64_t groups, int64_t filters, int64_t depth, int64_t taps, int nr,

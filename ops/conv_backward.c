@@ -1,7 +1,7 @@
 /* Gradients of Conv, channels last, on the tile kernels.
  *
  * Input: a convolution of dY with the weights turned around; where the window moves by more than one pixel, the
- * transposed convolution.
+ * transposed convolution. Depthwise layers have loops of their own: conv_depthwise_backward.c.
  *
  * Weights: dW[m][c][tap] = sum over images and pixels of dY[pixel][m] * X[pixel moved by tap][c]. That is a matrix
  * product whose sum runs over pixels. Its rows are taps of X, channel by channel: images are turned into planes with
@@ -67,19 +67,36 @@ static void pack_plain(const float *w, int64_t groups, int64_t filters, int64_t 
     }
 }
 
+/* Depthwise panels are those of one group: the forward driver's, with the taps turned around where it can be used. */
+static mary_status pack_depthwise(const float *w, int64_t groups, int64_t taps, bool turned, int nr, float *panels)
+{
+    float *copy = mary_alloc((size_t)(groups * taps) * sizeof *copy);
+    if (copy == NULL)
+        return mary_fail_memory((size_t)(groups * taps) * sizeof *copy);
+    for (int64_t i = 0; i < groups * taps; i++)
+        copy[i] = w[turned ? i / taps * taps + taps - 1 - i % taps : i];
+    mary_conv_panels_pack(copy, groups, 1, 1, taps, nr, panels);
+    mary_free(copy);
+    return MARY_OK;
+}
+
 static mary_status pack_turned(mary_conv_state *state, const mary_tensor *w, const float *values, float **panels)
 {
     int64_t groups = state->attributes.group, filters = w->shape.dims[0] / groups, depth = w->shape.dims[1];
     int nr = mary_tile_kernel_for(state->cpu)->nr;
+    bool depthwise = mary_conv_is_depthwise(groups, depth, filters);
     mary_window window;
     size_t floats;
     kernel_window(state, &w->shape, &window);
-    if (!mary_conv_transpose_panels_size(groups, depth, filters, window.taps, nr, &floats))
+    if (depthwise ? !mary_conv_panels_size(groups, 1, 1, window.taps, nr, &floats)
+                  : !mary_conv_transpose_panels_size(groups, depth, filters, window.taps, nr, &floats))
         return mary_fail(MARY_ERROR_INVALID, "the weights are too large");
     if (*panels == NULL)
         *panels = mary_alloc_aligned(floats * sizeof(float));
     if (*panels == NULL)
         return mary_fail_memory(floats * sizeof(float));
+    if (depthwise)
+        return pack_depthwise(values, groups, window.taps, is_plain(&window), nr, *panels);
     if (is_plain(&window))
         pack_plain(values, groups, filters, depth, window.taps, nr, *panels);
     else
@@ -138,9 +155,15 @@ static mary_conv_problem turn(const mary_conv_state *state, const mary_conv_prob
     return t;
 }
 
+static bool is_depthwise(const mary_conv_problem *p)
+{
+    return mary_conv_is_depthwise(p->groups, p->depth, p->filters);
+}
+
 static mary_status turned_scratch(const mary_conv_problem *t, size_t *bytes)
 {
-    return t->transposed ? mary_conv_transpose_scratch(t, bytes) : mary_conv_tiles_scratch(t, bytes);
+    *bytes = 0;
+    return t->transposed && is_depthwise(t) ? MARY_OK : mary_conv_scratch(t, bytes);
 }
 
 /* ---- weights ---- */
@@ -337,6 +360,8 @@ static void run_weights(weights *t, char *scratch, float *dw, bool accumulate)
 size_t mary_conv_weights_scratch(const mary_conv_problem *problem)
 {
     weights t;
+    if (is_depthwise(problem))
+        return mary_conv_depthwise_weights_scratch(problem);
     plan_weights(problem, &t);
     return weights_bytes(&t);
 }
@@ -345,6 +370,10 @@ void mary_conv_weights_run(const mary_conv_problem *problem, const float *x, con
                            bool accumulate, void *scratch)
 {
     weights t;
+    if (is_depthwise(problem)) {
+        mary_conv_depthwise_weights_run(problem, x, dy, squared, dw, accumulate, scratch);
+        return;
+    }
     plan_weights(problem, &t);
     t.x = x;
     t.dy = dy;
@@ -405,10 +434,12 @@ static mary_status backward(const mary_op_node *node, const mary_gradient_call *
         turned.x = dy->data;
         turned.y = dx;
         turned.residual = call->accumulate[0] ? dx : NULL; /* every output is read just before it is written */
-        if (turned.transposed)
-            mary_conv_transpose_run(&turned, call->scratch);
-        else
-            mary_conv_tiles_run(&turned, call->scratch);
+        if (turned.transposed && is_depthwise(&p)) {
+            p.panels = turned.panels;
+            mary_conv_depthwise_input_run(&p, dy->data, dx, call->accumulate[0]);
+        } else {
+            mary_conv_run(&turned, call->scratch);
+        }
     }
     return MARY_OK;
 }

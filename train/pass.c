@@ -15,6 +15,7 @@
 
 enum {
     LANES = 16,
+    MOST_PREPARED = 8,         /* tapes; a pass needs three */
     PART_BYTES = 16 << 20,     /* of a part's arena, about */
     MOST_PART_BYTES = 1 << 30, /* of the only lane's */
     LANE_FLOATS = 64 << 20     /* of all lanes' gradients */
@@ -104,7 +105,7 @@ mary_status mary_trainer_load(mary_trainer *trainer, bool second)
 
 /* ---- tapes ---- */
 
-/* The tape for `samples` samples of inputs like these. */
+/* The tape for `samples` samples of inputs like these. Those used last are kept, the first in the list. */
 static mary_status prepare(mary_trainer *trainer, const mary_tensor *inputs, int64_t samples, bool second,
                            const mary_parallel *parallel, mary_prepared **result)
 {
@@ -124,14 +125,23 @@ static mary_status prepare(mary_trainer *trainer, const mary_tensor *inputs, int
         made->inputs[i] = (mary_tensor){.type = inputs[i].type, .shape = inputs[i].shape};
         made->inputs[i].shape.dims[0] = samples;
     }
-    for (mary_prepared *p = trainer->prepared; p != NULL; p = p->next) {
+    int kept = 0;
+    for (mary_prepared **link = &trainer->prepared; *link != NULL; link = &(*link)->next, kept++) {
+        mary_prepared *p = *link;
         bool same = p->second == second;
         for (size_t i = 0; same && i < count; i++)
             same = p->inputs[i].type == made->inputs[i].type &&
                    mary_shape_equal(&p->inputs[i].shape, &made->inputs[i].shape);
         if (same) {
-            *result = p;
+            *link = p->next;
+            p->next = trainer->prepared;
+            trainer->prepared = *result = p;
             goto error; /* not one, but what was made is not needed */
+        }
+        if (p->next == NULL && kept + 1 >= MOST_PREPARED) {
+            *link = NULL;
+            mary_prepared_free(p, trainer->thread_count);
+            break;
         }
     }
     MARY_TRY_GOTO(mary_tape_create(trainer->program, made->inputs, trainer->output, second, parallel, &made->tape),

@@ -92,7 +92,7 @@ error:
     return status;
 }
 
-static void free_prepared(mary_prepared *prepared, int threads)
+void mary_prepared_free(mary_prepared *prepared, int threads)
 {
     for (int i = 0; prepared->runs != NULL && i < threads; i++)
         mary_tape_run_free(&prepared->runs[i]);
@@ -109,7 +109,7 @@ void mary_trainer_free(mary_trainer **trainer_pointer)
         return;
     while (trainer->prepared != NULL) {
         mary_prepared *next = trainer->prepared->next;
-        free_prepared(trainer->prepared, trainer->thread_count);
+        mary_prepared_free(trainer->prepared, trainer->thread_count);
         trainer->prepared = next;
     }
     mary_program_free(&trainer->program);

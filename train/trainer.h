@@ -43,6 +43,9 @@ struct mary_trainer {
     size_t lane_bytes;
 };
 
+/* trainer.c */
+void mary_prepared_free(mary_prepared *prepared, int threads);
+
 /* pass.c: values (through the hooks) to what the nodes compute with. */
 mary_status mary_trainer_load(mary_trainer *trainer, bool second);
 

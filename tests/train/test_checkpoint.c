@@ -87,6 +87,34 @@ static void step(training *t)
     }
 }
 
+/* Twenty samples can be learnt by heart. */
+START_TEST(training_learns)
+{
+    static const struct {
+        const char *method;
+        double rate;
+    } ways[] = {{"sgd", 0.1}, {"adam", 0.02}, {"amsgrad", 0.02}};
+    for (int k = 0; k < 3; k++) {
+        training t = start(ways[k].method);
+        float x[SAMPLES * FEATURES];
+        int64_t labels[SAMPLES];
+        mary_loss_result result;
+        for (int64_t i = 0; i < SAMPLES; i++)
+            assert_ok(sample(NULL, i, x + i * FEATURES, &labels[i]));
+        const mary_array input = {
+            .name = "x", .type = MARY_FLOAT, .rank = 2, .dims = {SAMPLES, FEATURES}, .data = x, .bytes = sizeof x};
+        const mary_loss loss = {.labels = labels};
+        for (int i = 0; i < 1500; i++) {
+            assert_ok(mary_trainer_gradient(t.trainer, &input, 1, &loss, MARY_CURVATURE_NONE, &result));
+            assert_ok(mary_optimiser_step(t.optimiser, ways[k].rate));
+        }
+        ck_assert_msg(result.correct == SAMPLES && result.loss < 0.1, "%s: loss %g, %lld right", ways[k].method,
+                      result.loss, (long long)result.correct);
+        stop(&t);
+    }
+}
+END_TEST
+
 static void assert_same(const training *a, const training *b)
 {
     ck_assert_int_eq(a->progress.step, b->progress.step);
@@ -202,5 +230,5 @@ START_TEST(damaged_checkpoints_are_refused_and_change_nothing)
 }
 END_TEST
 
-MARY_TEST_MAIN("train/checkpoint", a_killed_training_goes_on_bit_for_bit,
+MARY_TEST_MAIN("train/checkpoint", training_learns, a_killed_training_goes_on_bit_for_bit,
                damaged_checkpoints_are_refused_and_change_nothing)

@@ -216,6 +216,23 @@ START_TEST(parts_of_a_batch_do_not_change_gradients)
 }
 END_TEST
 
+/* More sizes than are kept, each of them twice. */
+START_TEST(batch_sizes_may_change)
+{
+    fixture f = open_residual(&(mary_trainer_options){.micro_batch = 64}, 40);
+    double losses[41];
+    for (int round = 0; round < 2; round++) {
+        for (int64_t batch = 1; batch <= 40; batch += 3) {
+            f.input.dims[0] = batch;
+            const double value = gradient(&f, MARY_CURVATURE_NONE).loss;
+            ck_assert(round == 0 || value == losses[batch]);
+            losses[batch] = value;
+        }
+    }
+    close_trainer(&f);
+}
+END_TEST
+
 /* Becker and LeCun's diagonal is exact where there is one linear layer: differences of gradients. */
 START_TEST(the_hessian_of_a_linear_layer_agrees_with_differences)
 {
@@ -426,7 +443,8 @@ START_TEST(failing_allocations_are_survived)
 END_TEST
 
 MARY_TEST_MAIN("train/trainer", gradients_of_a_network_agree_with_differences, threads_do_not_change_a_bit,
-               parts_of_a_batch_do_not_change_gradients, the_hessian_of_a_linear_layer_agrees_with_differences,
+               parts_of_a_batch_do_not_change_gradients, batch_sizes_may_change,
+               the_hessian_of_a_linear_layer_agrees_with_differences,
                the_empirical_fisher_is_the_mean_of_squared_gradients, hooks_stand_between_values_and_the_network,
                a_student_that_is_its_teacher_has_no_gradient, wrong_calls_are_refused,
                an_operator_without_a_gradient_is_named, failing_allocations_are_survived)
