@@ -33,6 +33,7 @@ START_TEST(gradients_agree_with_differences_on_chosen_shapes)
     /* channels around a vector and a panel; strides, dilations, padding that no window ends in; padding wider than the
      * window; a stride wider than the window; one pixel */
     static const conv_shape shapes[] = {
+        {2, 3, 1, 2, 2, {48, 48}, {3, 3}, {1, 1}, {1, 1}, {1, 1, 1, 1}}, /* more images than fit a block */
         {2, 2, 1, 3, 16, {7, 6}, {3, 3}, {1, 1}, {1, 1}, {1, 1, 1, 1}},
         {2, 3, 1, 5, 33, {5, 5}, {3, 3}, {2, 2}, {1, 1}, {1, 1, 1, 1}},
         {2, 2, 1, 9, 32, {4, 4}, {1, 1}, {1, 1}, {1, 1}, {0, 0, 0, 0}},

@@ -57,6 +57,26 @@ START_TEST(an_epoch_has_every_sample_once)
 }
 END_TEST
 
+/* Every order of three samples comes about equally often. */
+START_TEST(orders_are_equally_likely)
+{
+    mary_samples few = source;
+    few.samples = 3;
+    mary_batches *batches = NULL;
+    float values[3 * PIXELS];
+    int64_t labels[3], indices[3], count;
+    int seen[9] = {0};
+    assert_ok(mary_batches_create(&few, &(mary_batch_options){.batch = 3, .shuffle = true, .seed = 1}, &batches));
+    for (int64_t epoch = 0; epoch < 600; epoch++) {
+        assert_ok(mary_batches_read(batches, epoch, 0, values, labels, indices, &count));
+        seen[indices[0] * 3 + indices[1]]++;
+    }
+    for (int i = 0; i < 9; i++)
+        ck_assert(i % 4 == 0 ? seen[i] == 0 : seen[i] > 60 && seen[i] < 140);
+    mary_batches_free(&batches);
+}
+END_TEST
+
 /* What comes depends on seed, epoch and number alone. */
 START_TEST(batches_can_be_had_again_in_any_order)
 {
@@ -137,5 +157,5 @@ START_TEST(senseless_batches_are_refused)
 }
 END_TEST
 
-MARY_TEST_MAIN("train/batch", an_epoch_has_every_sample_once, batches_can_be_had_again_in_any_order,
-               augmentation_moves_and_mirrors, senseless_batches_are_refused)
+MARY_TEST_MAIN("train/batch", an_epoch_has_every_sample_once, orders_are_equally_likely,
+               batches_can_be_had_again_in_any_order, augmentation_moves_and_mirrors, senseless_batches_are_refused)
