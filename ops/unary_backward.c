@@ -153,11 +153,11 @@ static void clip_range(const unary_backward *b, int64_t begin, int64_t end)
     float *dx = b->dx;
     if (b->accumulate) {
         for (int64_t i = begin; i < end; i++)
-            dx[i] += (x[i] > low) & (x[i] < high) ? dy[i] : 0.0f;
+            dx[i] += ((x[i] > low) & (x[i] < high)) ? dy[i] : 0.0f;
     } else {
         MARY_INDEPENDENT
         for (int64_t i = begin; i < end; i++)
-            dx[i] = (x[i] > low) & (x[i] < high) ? dy[i] : 0.0f;
+            dx[i] = ((x[i] > low) & (x[i] < high)) ? dy[i] : 0.0f;
     }
 }
 

@@ -171,7 +171,7 @@ static void mask_task(void *context, int64_t begin, int64_t end, int thread)
     (void)thread;
     MARY_INDEPENDENT
     for (int64_t i = begin; i < end; i++)
-        gradient[i] = (y[i] > low) & (y[i] < high) ? gradient[i] : 0.0f;
+        gradient[i] = ((y[i] > low) & (y[i] < high)) ? gradient[i] : 0.0f;
 }
 
 static void reverse_copy(mary_tape_run *run, const mary_tape_step *step, const run_step *calls, int order)
