@@ -3,24 +3,13 @@
 #define MARY_CLI_MODEL_H
 
 #include "cli/cli.h"
-#include "onnx/model.h"
+#include "validate/opened.h"
 
-typedef struct mary_cli_model {
-    const char *path; /* the caller's */
-    mary_session *session;
-    mary_array *inputs, *outputs; /* descriptions */
-    int input_count, output_count;
-    uint64_t bytes;        /* on disk, external data included */
-    double create_seconds; /* reading, planning, packing */
-} mary_cli_model;
+typedef mary_opened_model mary_cli_model;
 
 /* Zeroes *model first; on failure nothing needs freeing. */
 mary_status mary_cli_model_open(mary_cli_model *model, const char *path, const mary_session_options *options);
 void mary_cli_model_close(mary_cli_model *model);
-
-/* Elements of a constant of any numeric type as floats, freed with mary_free. */
-mary_status mary_cli_constant_numbers(const mary_model *model, const Onnx__TensorProto *message, float **values,
-                                      mary_shape *shape);
 
 /* Bytes of a loaded model's file and of the external data files that it refers to. */
 mary_status mary_cli_model_bytes(const mary_model *model, const char *path, uint64_t *bytes);

@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 
 #include "cli/data/data.h"
-#include "cli/metrics.h"
+#include "validate/metrics.h"
 #include "cli/model.h"
 #include "cli/verbs.h"
 #include "cli/write.h"

@@ -3,10 +3,10 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "validate/opened.h"
 
 mary_status mary_cli_file_bytes(const char *path, uint64_t *bytes)
 {
@@ -50,9 +50,7 @@ uint64_t mary_cli_peak_memory(void)
 
 double mary_cli_now(void)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+    return mary_now();
 }
 
 const char *mary_cli_base_name(const char *path)

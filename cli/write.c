@@ -16,26 +16,53 @@ static bool ends_with(const char *text, const char *ending)
     return length > wanted && strcmp(text + length - wanted, ending) == 0;
 }
 
-/* The array's name made safe for a file, unique among the first `index`; the caller frees it. */
-static char *file_name(const mary_array *arrays, int index)
+static void free_names(char **names, int count)
 {
-    char *name = mary_strdup(arrays[index].name);
-    if (name == NULL)
-        return NULL;
-    for (char *at = name; *at != '\0'; at++) {
+    for (int i = 0; names != NULL && i < count; i++)
+        mary_free(names[i]);
+    mary_free(names);
+}
+
+static bool is_taken(char *const *names, int count, const char *name)
+{
+    for (int i = 0; i < count; i++) {
+        if (strcmp(names[i], name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* The array's name made safe for a file; NULL when nothing usable is left of it, or when memory ran out. */
+static char *safe_name(const char *text)
+{
+    char *name = mary_strdup(text);
+    for (char *at = name; at != NULL && *at != '\0'; at++) {
         if (!isalnum((unsigned char)*at) && strchr("._-", *at) == NULL)
             *at = '_';
     }
-    bool usable = name[0] != '\0' && name[0] != '.' && strlen(name) < 200;
-    for (int i = 0; i < index && usable; i++) {
-        char *other = file_name(arrays, i);
-        usable = other != NULL && strcmp(other, name) != 0;
-        mary_free(other);
-    }
-    if (usable)
+    if (name != NULL && name[0] != '\0' && name[0] != '.' && strlen(name) < 200)
         return name;
     mary_free(name);
-    return mary_asprintf("output_%d", index);
+    return NULL;
+}
+
+/* A file name for each array, all different: its own where that is possible, else output_N. NULL when memory ran out;
+ * the caller frees it with free_names. */
+static char **file_names(const mary_array *arrays, int count)
+{
+    char **names = mary_calloc((size_t)count, sizeof *names);
+    for (int i = 0; names != NULL && i < count; i++) {
+        names[i] = safe_name(arrays[i].name);
+        for (int attempt = i; names[i] == NULL || is_taken(names, i, names[i]); attempt += count) {
+            mary_free(names[i]);
+            names[i] = mary_asprintf("output_%d", attempt);
+            if (names[i] == NULL) {
+                free_names(names, count);
+                return NULL;
+            }
+        }
+    }
+    return names;
 }
 
 static mary_shape shape_of(const mary_array *array)
@@ -80,35 +107,33 @@ static mary_status write_folder(const char *path, bool pb, const mary_array *arr
 {
     if (mkdir(path, 0777) != 0 && errno != EEXIST)
         return mary_fail(MARY_ERROR_WRITE, "%s: cannot be made: %s", path, strerror(errno));
-    for (int i = 0; i < count; i++) {
-        char *name = pb ? mary_asprintf("output_%d", i) : file_name(arrays, i);
-        char *file = name != NULL ? mary_asprintf("%s/%s.%s", path, name, pb ? "pb" : "npy") : NULL;
-        mary_status status = file == NULL ? mary_fail_memory(strlen(path))
-                             : pb         ? write_pb(file, &arrays[i])
-                                          : write_npy(file, &arrays[i]);
-        mary_free(name);
+    char **names = file_names(arrays, count);
+    mary_status status = names == NULL ? mary_fail_memory((size_t)count * sizeof *names) : MARY_OK;
+    for (int i = 0; i < count && status == MARY_OK; i++) {
+        char *file = pb ? mary_asprintf("%s/output_%d.pb", path, i) : mary_asprintf("%s/%s.npy", path, names[i]);
+        status = file == NULL ? mary_fail_memory(strlen(path))
+                 : pb         ? write_pb(file, &arrays[i])
+                              : write_npy(file, &arrays[i]);
         mary_free(file);
-        if (status != MARY_OK)
-            return status;
     }
-    return MARY_OK;
+    free_names(names, count);
+    return status;
 }
 
 /* Adds one member; libzip keeps the bytes until it closes the archive. */
-static mary_status add_member(zip_t *archive, const char *path, const mary_array *arrays, int index)
+static mary_status add_member(zip_t *archive, const char *path, const mary_array *array, const char *name)
 {
-    char *bytes = NULL, *member = NULL;
+    char *bytes = NULL;
     size_t size = 0;
-    mary_shape shape = shape_of(&arrays[index]);
+    mary_shape shape = shape_of(array);
     FILE *memory = open_memstream(&bytes, &size);
     if (memory == NULL)
-        return mary_fail_memory(arrays[index].bytes);
-    mary_status status = mary_npy_write(memory, arrays[index].type, &shape, arrays[index].data);
+        return mary_fail_memory(array->bytes);
+    mary_status status = mary_npy_write(memory, array->type, &shape, array->data);
     bool complete = !ferror(memory) && fclose(memory) == 0;
-    char *name = file_name(arrays, index);
-    member = name != NULL ? mary_asprintf("%s.npy", name) : NULL;
+    char *member = mary_asprintf("%s.npy", name);
     if (status == MARY_OK && (!complete || member == NULL))
-        status = mary_fail_memory(arrays[index].bytes);
+        status = mary_fail_memory(array->bytes);
     if (status == MARY_OK) {
         zip_source_t *source = zip_source_buffer(archive, bytes, size, 1); /* takes bytes over */
         if (source != NULL)
@@ -119,7 +144,6 @@ static mary_status add_member(zip_t *archive, const char *path, const mary_array
         }
     }
     free(bytes);
-    mary_free(name);
     mary_free(member);
     return status;
 }
@@ -135,9 +159,11 @@ static mary_status write_npz(const char *path, const mary_array *arrays, int cou
         zip_error_fini(&error);
         return status;
     }
-    mary_status status = MARY_OK;
+    char **names = file_names(arrays, count);
+    mary_status status = names == NULL ? mary_fail_memory((size_t)count * sizeof *names) : MARY_OK;
     for (int i = 0; i < count && status == MARY_OK; i++)
-        status = add_member(archive, path, arrays, i);
+        status = add_member(archive, path, &arrays[i], names[i]);
+    free_names(names, count);
     if (status == MARY_OK && zip_close(archive) == 0)
         return MARY_OK;
     if (status == MARY_OK)

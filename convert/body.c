@@ -73,7 +73,8 @@ static void build_matmul(mary_body *b)
 mary_status mary_body_add(mary_model *model, mary_layer_kind kind)
 {
     mary_body b;
-    mary_body_begin(&b, mary_layer_mary_op(kind), mary_model_opset(model, ""));
+    mary_body_begin(&b, mary_layer_mary_op(kind), mary_model_opset(model, ""), mary_layer_op(kind),
+                    "levels[r, code[r, k]]");
     if (kind == MARY_LAYER_CONV)
         build_convolution(&b);
     else if (kind == MARY_LAYER_CONV_TRANSPOSE)

@@ -1,6 +1,7 @@
 /* Function bodies, node by node. */
 #include "convert/body_builder.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static mary_status append_string(char ***list, size_t *count, const char *text)
@@ -203,8 +204,13 @@ static bool same_strings(char *const *a, size_t a_count, char *const *b, size_t 
     return true;
 }
 
-void mary_body_begin(mary_body *b, const char *name, int64_t opset)
+void mary_body_begin(mary_body *b, const char *name, int64_t opset, const char *standard, const char *weights)
 {
+    char documentation[192];
+    snprintf(documentation, sizeof documentation,
+             "%s with weights W[r, k] = %s of `weight_shape`. A row has `row_length` codes of `bits` bits, little end "
+             "first.",
+             standard, weights);
     *b = (mary_body){.function = mary_alloc(sizeof *b->function), .status = MARY_OK};
     if (b->function == NULL) {
         b->status = mary_fail_memory(sizeof *b->function);
@@ -214,6 +220,8 @@ void mary_body_begin(mary_body *b, const char *name, int64_t opset)
     b->status = mary_edit_string(&b->function->domain, MARY_DOMAIN);
     if (b->status == MARY_OK)
         b->status = mary_edit_string(&b->function->name, name);
+    if (b->status == MARY_OK)
+        b->status = mary_edit_string(&b->function->doc_string, documentation);
     if (b->status == MARY_OK)
         b->status = append_string(&b->function->output, &b->function->n_output, "Y");
     if (b->status == MARY_OK)

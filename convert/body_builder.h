@@ -38,8 +38,9 @@ void mary_body_from_attribute(mary_body *b, const char *output, const char *attr
 void mary_body_decode(mary_body *b);
 /* The attributes of Conv, or of ConvTranspose, that the function has, too. */
 void mary_body_convolution(mary_body *b, bool transposed);
-/* An empty function with one output, Y. Freed by mary_body_finish. */
-void mary_body_begin(mary_body *b, const char *name, int64_t opset);
+/* An empty function with one output, Y, that says in its doc_string what it is: the standard operator `standard` with
+ * the weights that `weights` gives in terms of levels and codes. Freed by mary_body_finish. */
+void mary_body_begin(mary_body *b, const char *name, int64_t opset, const char *standard, const char *weights);
 /* Adds the function to the model unless there is one of its name that takes the same; one that does not is
  * MARY_ERROR_UNSUPPORTED. Returns the first failure since mary_body_begin. */
 mary_status mary_body_finish(mary_body *b, mary_model *model);

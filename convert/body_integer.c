@@ -30,7 +30,8 @@ static void dequantize_bias(mary_body *b)
 mary_status mary_body_add_integer(mary_model *model, mary_layer_kind kind)
 {
     mary_body b;
-    mary_body_begin(&b, mary_layer_integer_op(kind), mary_model_opset(model, ""));
+    mary_body_begin(&b, mary_layer_integer_op(kind), mary_model_opset(model, ""), mary_layer_op(kind),
+                    "w_scale[r] * levels[r, code[r, k]]");
     mary_body_inputs(&b, "x x_scale x_zero_point codes levels w_scale w_zero_point y_scale y_zero_point");
     if (kind != MARY_LAYER_MATMUL)
         mary_body_inputs(&b, "B");

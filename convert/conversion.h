@@ -2,6 +2,7 @@
 #ifndef MARY_CONVERT_CONVERSION_H
 #define MARY_CONVERT_CONVERSION_H
 
+#include "convert/declare_shapes.h"
 #include "convert/integer/integer.h"
 #include "convert/rewrite.h"
 
@@ -10,6 +11,7 @@ typedef struct mary_conversion {
     mary_model *model;
     mary_settings settings;
     mary_original_names names;
+    mary_producers producers; /* of the graph as it was given */
     mary_layers layers;
     mary_payload *payloads;  /* [layers.count]; of the first layer of each weight */
     mary_layer_report *done; /* [layers.count] */

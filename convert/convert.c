@@ -183,34 +183,11 @@ static void conversion_free(mary_conversion *c)
     mary_free(c->shifts);
     mary_free(c->done);
     mary_integers_free(&c->integer);
+    mary_producers_free(&c->producers);
     mary_layers_free(&c->layers);
     mary_original_names_free(&c->names);
     mary_settings_free(&c->settings);
     mary_convert_report_free(&c->report);
-}
-
-static bool is_made_here(const Onnx__GraphProto *graph, const char *value)
-{
-    for (size_t i = 0; i < graph->n_node; i++) {
-        const Onnx__NodeProto *node = graph->node[i];
-        if (node->domain != NULL && strcmp(node->domain, MARY_DOMAIN) == 0 && strcmp(node->output[0], value) == 0)
-            return true;
-    }
-    return false;
-}
-
-/* Other tools cannot infer shapes through a domain that they do not know, so what the rewritten nodes make is declared.
- * A model that cannot be inferred is none the worse for it. */
-static mary_status declare_shapes(mary_model *model)
-{
-    Onnx__GraphProto *graph = model->proto->graph;
-    size_t before = graph->n_value_info;
-    mary_status status = mary_model_infer_shapes(model);
-    for (size_t i = graph->n_value_info; i-- > before;) {
-        if (status != MARY_OK || !is_made_here(graph, graph->value_info[i]->name))
-            mary_graph_remove_value_info(graph, i);
-    }
-    return status == MARY_ERROR_INTERNAL ? status : MARY_OK;
 }
 
 /* Integer bodies need an opset; raising it may replace nodes, so it comes before layers are chosen. */
@@ -246,6 +223,7 @@ mary_status mary_convert(mary_model *model, const mary_convert_options *options,
     MARY_TRY_GOTO(mary_settings_create(options, &c.settings), done);
     MARY_TRY_GOTO(mary_convert_report_create(&c.report), done);
     MARY_TRY_GOTO(mary_original_names_take(model, &c.settings, &c.names), done);
+    MARY_TRY_GOTO(mary_producers_take(model->proto->graph, &c.producers), done);
     c.report->totals.file_before = model_bytes(model);
     MARY_TRY_GOTO(clean_up(&c), done);
     MARY_TRY_GOTO(raise_opset(&c), done);
@@ -258,7 +236,7 @@ mary_status mary_convert(mary_model *model, const mary_convert_options *options,
     if (!c.settings.options->no_drop_unused) /* biases that others replaced */
         MARY_TRY_GOTO(mary_pass_drop_unused(model, c.report), done);
     MARY_TRY_GOTO(declare(&c), done);
-    MARY_TRY_GOTO(declare_shapes(model), done);
+    MARY_TRY_GOTO(mary_declare_shapes(model, &c.producers), done);
     MARY_TRY_GOTO(fill_report(&c), done);
     c.report->totals.file_after = model_bytes(model);
     if (c.report->totals.file_after >= c.report->totals.file_before)

@@ -83,6 +83,11 @@ MARY_API mary_status mary_model_load(const char *path, mary_model **model);
 MARY_API mary_status mary_model_load_memory(const void *bytes, size_t size, mary_model **model);
 /* Writes atomically: a temporary file beside `path`, then rename. Over 2 GiB the weights go to "<path>.data". */
 MARY_API mary_status mary_model_save(const mary_model *model, const char *path);
+/* The same file in memory, external data embedded: *bytes is freed with mary_bytes_free, and NULL on failure. A model
+ * of more than 2 GiB is MARY_ERROR_WRITE: only files can hold it. */
+MARY_API mary_status mary_model_save_memory(const mary_model *model, void **bytes, size_t *size);
+/* Frees what a function of this header says it is for; NULL is fine. */
+MARY_API void mary_bytes_free(void *bytes);
 /* Adds type and shape of every value that can be told, and that the model does not declare yet, to its value_info.
  * Dimensions that follow a symbolic one keep its name; what depends on data, or comes out of operators that mary does
  * not know, is left out. */
@@ -243,6 +248,11 @@ MARY_API int mary_session_output_count(const mary_session *session);
 /* Describes input or output `index`: name, type, rank and dims (-1: symbolic; rank -1: unknown); data is NULL. */
 MARY_API mary_status mary_session_input(const mary_session *session, int index, mary_array *description);
 MARY_API mary_status mary_session_output(const mary_session *session, int index, mary_array *description);
+
+/* The name of dimension `axis` of input or output `index` where it is symbolic; NULL where it is a number or nameless.
+ */
+MARY_API const char *mary_session_input_symbol(const mary_session *session, int index, int axis);
+MARY_API const char *mary_session_output_symbol(const mary_session *session, int index, int axis);
 
 /* Runs the graph once. `inputs` holds `input_count` arrays, found by name, in any order. On success
  * outputs[0..output_count-1] (in the session's order) hold arrays whose data the caller frees with
@@ -445,6 +455,111 @@ MARY_API mary_status mary_checkpoint_save(const char *path, const mary_trainer *
  * changes nothing. */
 MARY_API mary_status mary_checkpoint_load(const char *path, mary_trainer *trainer, mary_optimiser *optimiser,
                                           mary_training_place *progress);
+
+/* ---- looking into models and comparing them ---- */
+
+/* A model that is read when it is needed: a file, or, when `bytes` is not NULL, a file in memory, which must stay until
+ * the call that takes it returns. */
+typedef struct mary_model_source {
+    const char *path; /* in memory: what messages call it; NULL: "<memory>" */
+    const void *bytes;
+    size_t size;
+} mary_model_source;
+
+/* What `mary inspect --json` prints: versions, inputs and outputs, operators, and for every layer the shape, levels,
+ * bits and bytes of its weight (docs/cli.md). *json is freed with mary_bytes_free, and NULL on failure. */
+MARY_API mary_status mary_inspect(const mary_model_source *source, char **json);
+
+/* Inputs of one run. */
+typedef struct mary_validation_batch {
+    const mary_array *inputs;
+    int input_count;
+    int64_t rows;          /* samples in the arrays, >= 1 */
+    int64_t size;          /* of these, how many count: the rest fills up a fixed batch. 0: the pass is over */
+    const int64_t *labels; /* [size] true classes; NULL: unknown. All batches have them or none does */
+} mary_validation_batch;
+
+/* Where samples come from. What a batch points to belongs to the source and is valid until its next call. */
+typedef struct mary_validation_data {
+    void *context;
+    /* A pass begins, at the first sample. `inputs` [input_count] is what the models take; -1 is a dimension that
+     * neither of them fixes. It stays until mary_validate returns. Only `samples` are of interest; 0: all. */
+    mary_status (*begin)(void *context, const mary_array *inputs, int input_count, int64_t samples);
+    mary_status (*next)(void *context, mary_validation_batch *batch);
+} mary_validation_data;
+
+/* Zeroed is the default. */
+typedef struct mary_validate_options {
+    const char *scores;           /* the output with the class scores; NULL: the first float output [N, classes] */
+    mary_session_options session; /* threads and kernels; no_fusion and profile are not for it */
+    bool layers;                  /* list the layers, and with two models compare their outputs */
+    int64_t layer_samples;        /* that this is done with; 0: 64 */
+} mary_validate_options;
+
+typedef struct mary_validation mary_validation;
+
+/* Runs one model, or two, over the same samples. models[0] is the reference, models[1] what it became. *validation is
+ * the caller's to free, and NULL on failure. `options` may be NULL. */
+MARY_API mary_status mary_validate(const mary_model_source *models, int model_count, const mary_validation_data *data,
+                                   const mary_validate_options *options, mary_validation **validation);
+MARY_API void mary_validation_free(mary_validation **validation);
+
+typedef struct mary_validation_totals {
+    uint64_t samples, runs;
+    uint64_t layer_samples;   /* that layers were compared with; 0: they were not */
+    bool labelled;            /* there were labels */
+    bool scored;              /* an output holds class scores */
+    uint64_t agreement;       /* samples for which both models choose the same class */
+    double agreement_percent; /* 0 unless there are two models and scores */
+    double drop_points;       /* percentage points of top-1 that models[1] loses; 0 without labels or with one model */
+} mary_validation_totals;
+
+/* One of the models. Strings in these structs live as long as the validation. */
+typedef struct mary_model_accuracy {
+    const char *path;
+    uint64_t file_bytes;          /* external data included */
+    double create_seconds;        /* reading, planning, packing */
+    double seconds_per_sample;    /* of the runs, without the first one */
+    uint64_t samples, top1, top5; /* with labels; else 0 */
+    uint64_t with_nan;            /* samples with a NaN among their scores; they count as wrong */
+    double top1_percent, top5_percent;
+} mary_model_accuracy;
+
+/* How close an array is to its reference, over all samples. */
+typedef struct mary_closeness {
+    double cosine;       /* 1 for two zero arrays, 0 when only one is zero */
+    double sqnr;         /* dB; infinite without error; NaN when nothing finite was compared */
+    double max_abs;      /* largest difference of two finite elements */
+    uint64_t elements;   /* compared */
+    uint64_t not_finite; /* of these, finite in only one of the models, or different infinities: left out above */
+} mary_closeness;
+
+typedef struct mary_output_comparison {
+    const char *name;
+    mary_closeness closeness;
+} mary_output_comparison;
+
+/* A layer of the last model. */
+typedef struct mary_layer_comparison {
+    const char *node, *op_type, *output; /* `output`: the value by which layers of the two models are matched */
+    bool coded;                          /* has codes and levels */
+    bool shared;                         /* its weight is an earlier layer's, and counted there */
+    bool levels_per_row;
+    int levels, bits; /* 0 unless coded */
+    uint64_t weights;
+    uint64_t bytes_before, bytes_after;
+    bool measured; /* `closeness` of its output is known: both models fed the same samples */
+    mary_closeness closeness;
+} mary_layer_comparison;
+
+MARY_API void mary_validation_totals_of(const mary_validation *validation, mary_validation_totals *totals);
+/* false, and nothing is written, past the end. Outputs are compared when there are two models. */
+MARY_API bool mary_validation_model(const mary_validation *validation, size_t index, mary_model_accuracy *model);
+MARY_API bool mary_validation_output(const mary_validation *validation, size_t index, mary_output_comparison *output);
+MARY_API bool mary_validation_layer(const mary_validation *validation, size_t index, mary_layer_comparison *layer);
+/* MARY_ERROR_BUDGET when top-1 falls by more than `max_drop` percentage points; MARY_ERROR_USAGE without labels or with
+ * one model. */
+MARY_API mary_status mary_validation_budget(const mary_validation *validation, double max_drop);
 
 #ifdef __cplusplus
 }

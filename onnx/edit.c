@@ -148,6 +148,21 @@ mary_status mary_node_set_ints(Onnx__NodeProto *node, const char *name, const in
     return attribute_put(node, attribute);
 }
 
+mary_status mary_node_set_floats(Onnx__NodeProto *node, const char *name, const float *values, size_t count)
+{
+    Onnx__AttributeProto *attribute = NULL;
+    MARY_TRY(attribute_create(name, ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__FLOATS, &attribute));
+    attribute->floats = mary_calloc(count, sizeof *attribute->floats);
+    if (attribute->floats == NULL) {
+        attribute_free(attribute);
+        return mary_fail_memory(count * sizeof *values);
+    }
+    attribute->n_floats = count;
+    if (count > 0)
+        memcpy(attribute->floats, values, count * sizeof *values);
+    return attribute_put(node, attribute);
+}
+
 mary_status mary_node_set_tensor(Onnx__NodeProto *node, const char *name, Onnx__TensorProto *value)
 {
     Onnx__AttributeProto *attribute = NULL;

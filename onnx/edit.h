@@ -19,6 +19,7 @@ mary_status mary_node_set_int(Onnx__NodeProto *node, const char *name, int64_t v
 mary_status mary_node_set_float(Onnx__NodeProto *node, const char *name, float value);
 mary_status mary_node_set_string(Onnx__NodeProto *node, const char *name, const char *value);
 mary_status mary_node_set_ints(Onnx__NodeProto *node, const char *name, const int64_t *values, size_t count);
+mary_status mary_node_set_floats(Onnx__NodeProto *node, const char *name, const float *values, size_t count);
 mary_status mary_node_set_tensor(Onnx__NodeProto *node, const char *name, Onnx__TensorProto *value); /* takes over */
 mary_status mary_node_set_graph(Onnx__NodeProto *node, const char *name, Onnx__GraphProto *value);   /* takes over */
 /* An attribute whose value is the function's attribute `reference` (inside function bodies). */

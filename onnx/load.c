@@ -16,10 +16,20 @@ static mary_status unpack(const void *bytes, size_t size, bool is_file, Onnx__Mo
     return mary_wire_unpack(&onnx__model_proto__descriptor, bytes, size, is_file, (ProtobufCMessage **)(void *)proto);
 }
 
+void mary_model_return_lent(mary_model *model)
+{
+    Onnx__GraphProto *graph = model->proto != NULL ? model->proto->graph : NULL;
+    for (size_t i = 0; graph != NULL && i < graph->n_initializer; i++)
+        graph->initializer[i]->raw_data = (ProtobufCBinaryData){0};
+    model->lent = false;
+}
+
 void mary_model_free(mary_model **model)
 {
     if (*model == NULL)
         return;
+    if ((*model)->lent)
+        mary_model_return_lent(*model);
     if ((*model)->proto != NULL)
         onnx__model_proto__free_unpacked((*model)->proto, &mary_proto_allocator);
     mary_free((*model)->path);

@@ -103,6 +103,11 @@ char *mary_asprintf(const char *format, ...)
     return text;
 }
 
+void mary_bytes_free(void *bytes)
+{
+    mary_free(bytes);
+}
+
 void mary_free(void *block)
 {
     free(block);

@@ -10,6 +10,7 @@ struct mary_model {
     Onnx__ModelProto *proto; /* allocated by mary_proto_allocator; freely editable through onnx/edit.h */
     char *path;              /* the file's name for messages; "<memory>" when there is none */
     char *directory;         /* external data is looked up here; NULL: refused */
+    bool lent;               /* raw_data of the initializers is somebody else's memory: never freed or changed here */
 };
 
 /* protobuf-c allocator over mary_alloc/mary_free: for every message that is unpacked, edited or freed. */
@@ -34,6 +35,9 @@ mary_status mary_model_upgrade(mary_model *model, int64_t opset);
 /* Replaces calls of model-local functions by their bodies, recursively, names made unique, except those whose domain
  * is `keep_domain` (NULL: none). Inlined functions are dropped from the model. Recursive functions are refused. */
 mary_status mary_model_inline_functions(mary_model *model, const char *keep_domain);
+
+/* Forgets the memory that was lent to the initializers, whose owner may free it then. */
+void mary_model_return_lent(mary_model *model);
 
 /* A deep copy; external data stays where it is. */
 mary_status mary_model_copy(const mary_model *model, mary_model **copy);

@@ -188,3 +188,28 @@ mary_status mary_model_save(const mary_model *model, const char *path)
 {
     return mary_model_save_limited(model, path, LIMIT);
 }
+
+mary_status mary_model_save_memory(const mary_model *model, void **bytes, size_t *size)
+{
+    mary_shallow shallow;
+    *bytes = NULL;
+    *size = 0;
+    tensor_survey survey = {.model = model};
+    MARY_TRY(mary_shallow_copy(&shallow, model->proto, look, &survey));
+    mary_shallow_free(&shallow);
+    size_t packed = onnx__model_proto__get_packed_size(model->proto);
+    if (packed > LIMIT || survey.external_bytes > LIMIT - packed)
+        return mary_fail(MARY_ERROR_WRITE, "%s: larger than protobuf allows: only files can hold the model",
+                         model->path);
+    MARY_TRY(mary_shallow_copy(&shallow, model->proto, embed, (void *)(uintptr_t)model));
+    mary_status status = MARY_OK;
+    packed = onnx__model_proto__get_packed_size(shallow.proto);
+    if (packed > LIMIT)
+        status = mary_fail(MARY_ERROR_WRITE, "%s: %zu bytes are more than protobuf allows", model->path, packed);
+    else if ((*bytes = mary_alloc(packed)) == NULL)
+        status = mary_fail_memory(packed);
+    else
+        *size = onnx__model_proto__pack(shallow.proto, *bytes);
+    mary_shallow_free(&shallow);
+    return status;
+}

@@ -420,6 +420,8 @@ static mary_status plan_graph(planner *p)
             MARY_TRY(plan_node(p, (int)i));
     }
     MARY_TRY(plan_outputs(p));
+    if (!p->every_value)
+        mary_plan_direct_outputs(p->plan);
     return mary_plan_place(p->plan);
 }
 

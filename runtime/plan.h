@@ -2,8 +2,8 @@
  * threads.
  *
  * Slots are the tensors that steps read and write: one per program value, then copies in another layout or type. A slot
- * lives in the arena, in memory of a graph input, in a constant, or (when its shape depends on data) in memory that a
- * run allocates.
+ * lives in the arena, in memory of a graph input or output, in a constant, or (when its shape depends on data) in
+ * memory that a run allocates.
  */
 #ifndef MARY_RUNTIME_PLAN_H
 #define MARY_RUNTIME_PLAN_H
@@ -16,6 +16,7 @@ typedef enum mary_place {
     MARY_PLACE_CONSTANT, /* data is in `tensor` */
     MARY_PLACE_INPUT,    /* the caller's memory: graph input `index` */
     MARY_PLACE_ARENA,    /* at `offset` */
+    MARY_PLACE_OUTPUT,   /* the caller's memory: graph output `index`, which no step reads */
     MARY_PLACE_ALIAS,    /* the memory of slot `index` */
     MARY_PLACE_DYNAMIC   /* allocated during the run; shape is not known before */
 } mary_place;
@@ -70,6 +71,9 @@ int mary_plan_root(const mary_plan *plan, int slot, size_t *offset);
 /* join.c: producers of a channel-wise Concat (the last step) write their share of its output themselves where they can.
  * `readers[i]` is the number of reads left of input i's value, this step's included. */
 void mary_plan_join(mary_plan *plan, const int *readers);
+
+/* outputs.c: graph outputs that can be written straight into the caller's memory become MARY_PLACE_OUTPUT. */
+void mary_plan_direct_outputs(mary_plan *plan);
 
 /* arena.c: gives every MARY_PLACE_ARENA slot an offset such that slots whose lives overlap do not share bytes. */
 mary_status mary_plan_place(mary_plan *plan);

@@ -35,7 +35,8 @@ void mary_program_release_use(mary_program *program, int number)
     if (--value->uses > 0 || !value->constant)
         return;
     if (value->message != NULL && !program->borrowed) { /* the session owns the model: the weights may go */
-        mary_free(value->message->raw_data.data);
+        if (!program->model->lent)
+            mary_free(value->message->raw_data.data);
         value->message->raw_data.data = NULL;
         value->message->raw_data.len = 0;
         value->message = NULL;
@@ -318,6 +319,26 @@ static bool has_double_levels(const Onnx__ModelProto *proto)
     return false;
 }
 
+/* Constants that no operator packed are read during runs: what is lent for the time of loading is copied. */
+static mary_status keep_lent(mary_program *program)
+{
+    for (size_t i = 0; program->model->lent && i < program->value_count; i++) {
+        mary_program_value *value = &program->values[i];
+        if (value->message == NULL || value->tensor.data == NULL)
+            continue;
+        size_t bytes = mary_tensor_bytes(&value->tensor);
+        value->owned = mary_alloc_aligned(bytes);
+        if (value->owned == NULL)
+            return mary_fail_memory(bytes);
+        memcpy(value->owned, value->tensor.data, bytes);
+        value->tensor.data = value->owned;
+        value->message = NULL;
+    }
+    if (program->model->lent)
+        mary_model_return_lent(program->model);
+    return MARY_OK;
+}
+
 static void mark_parameters(mary_program *program)
 {
     for (size_t n = 0; n < program->node_count; n++) {
@@ -357,7 +378,8 @@ static mary_status build(mary_program *program, program_purpose purpose, const m
         MARY_TRY(mary_program_shuffle(program));
         MARY_TRY(mary_program_fuse(program));
     }
-    return pack_all(program, purpose == TO_TRAIN);
+    MARY_TRY(pack_all(program, purpose == TO_TRAIN));
+    return keep_lent(program);
 }
 
 static mary_status create(mary_model **model, mary_cpu cpu, program_purpose purpose, const mary_parallel *parallel,

@@ -28,7 +28,14 @@ static mary_status create_tensors(mary_run *run)
     return MARY_OK;
 }
 
-static mary_status create_calls(mary_run *run, const mary_parallel *parallel)
+/* Calls are made once and hold one parallel-for; which threads serve it is decided by every execution. */
+static void pass_on(const mary_parallel *parallel, int64_t count, int64_t grain, mary_task *task, void *context)
+{
+    const mary_run *run = (const mary_run *)parallel; /* its first member */
+    run->threads->run(run->threads, count, grain, task, context);
+}
+
+static mary_status create_calls(mary_run *run)
 {
     const mary_plan *plan = run->plan;
     size_t total = 0;
@@ -47,7 +54,7 @@ static mary_status create_calls(mary_run *run, const mary_parallel *parallel)
                                .outputs = (mary_tensor *const *)(next + step->input_count),
                                .output_count = step->output_count,
                                .scratch = run->arena, /* of no bytes: never NULL, so that adding 0 to it is defined */
-                               .parallel = parallel};
+                               .parallel = &run->parallel};
         for (int i = 0; i < step->input_count; i++)
             *next++ = step->inputs[i] < 0 ? NULL : &run->tensors[step->inputs[i]];
         for (int i = 0; i < step->output_count; i++)
@@ -58,7 +65,7 @@ static mary_status create_calls(mary_run *run, const mary_parallel *parallel)
     return MARY_OK;
 }
 
-mary_status mary_run_create(const mary_plan *plan, const mary_parallel *parallel, bool timed, mary_run **result)
+mary_status mary_run_create(const mary_plan *plan, bool timed, mary_run **result)
 {
     mary_status status = MARY_OK;
     mary_run *run = mary_calloc(1, sizeof *run);
@@ -66,6 +73,7 @@ mary_status mary_run_create(const mary_plan *plan, const mary_parallel *parallel
     if (run == NULL)
         return mary_fail_memory(sizeof *run);
     run->plan = plan;
+    run->parallel = (mary_parallel){.threads = 1, .run = pass_on};
     if (timed) {
         run->seconds = mary_calloc(plan->step_count, sizeof *run->seconds);
         if (run->seconds == NULL)
@@ -74,7 +82,7 @@ mary_status mary_run_create(const mary_plan *plan, const mary_parallel *parallel
     if (status == MARY_OK)
         status = create_tensors(run);
     if (status == MARY_OK)
-        status = create_calls(run, parallel);
+        status = create_calls(run);
     if (status != MARY_OK)
         mary_run_free(&run);
     *result = run;
@@ -181,11 +189,18 @@ static mary_status observe_step(const mary_run *run, size_t s, const mary_run_ob
     return MARY_OK;
 }
 
-mary_status mary_run_execute(mary_run *run, void *const *inputs, const mary_parallel *parallel,
+mary_status mary_run_execute(mary_run *run, void *const *inputs, void *const *outputs, const mary_parallel *parallel,
                              const mary_run_observer *observer)
 {
     const mary_plan *plan = run->plan;
+    run->threads = parallel;
+    run->parallel.threads = parallel != NULL ? parallel->threads : 1;
     free_dynamic(run);
+    for (int i = 0; i < plan->program->output_count; i++) {
+        int root = mary_plan_root(plan, plan->outputs[i], NULL);
+        if (plan->slots[root].place == MARY_PLACE_OUTPUT)
+            run->tensors[root].data = outputs[i];
+    }
     for (size_t i = 0; i < (size_t)plan->program->input_count; i++)
         run->tensors[i].data = inputs[i]; /* a plan's first slots are the graph's inputs */
     refresh_floating(run);

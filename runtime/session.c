@@ -2,6 +2,7 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "runtime/session.h"
 #include "runtime/inputs.h"
 #include "runtime/run.h"
 #include "runtime/threads.h"
@@ -11,6 +12,7 @@ enum { MOST_PLANS = 8, MOST_IDLE_RUNS = 8 };
 typedef struct cached_plan {
     mary_plan *plan;
     mary_tensor *inputs; /* types and shapes that it was made for */
+    int threads;         /* that it was made for */
     bool every_value;
     mary_run *idle;
     int idle_count;
@@ -26,7 +28,7 @@ typedef struct node_time {
 
 struct mary_session {
     mary_program *program;
-    mary_threads *threads;
+    mary_threads *threads; /* NULL: every run brings its own */
     bool fusion, profile;
     pthread_mutex_t lock; /* guards what follows */
     cached_plan *plans;
@@ -35,9 +37,15 @@ struct mary_session {
     mary_profile_row *rows;
 };
 
+static const mary_parallel *own_threads(const mary_session *session)
+{
+    return session->threads != NULL ? mary_threads_parallel(session->threads) : NULL;
+}
+
 /* ---- creating ---- */
 
-mary_status mary_session_create(mary_model **model, const mary_session_options *options, mary_session **result)
+static mary_status create(mary_model **model, const mary_session_options *options, bool with_threads,
+                          mary_session **result)
 {
     static const mary_session_options defaults;
     mary_cpu cpu = mary_cpu_best(), before = mary_cpu_current();
@@ -53,12 +61,12 @@ mary_status mary_session_create(mary_model **model, const mary_session_options *
     pthread_mutex_init(&session->lock, NULL);
     session->fusion = !options->no_fusion;
     session->profile = options->profile;
-    MARY_TRY_GOTO(mary_threads_create(options->threads, &session->threads), error);
+    if (with_threads)
+        MARY_TRY_GOTO(mary_threads_create(options->threads, &session->threads), error);
     if (options->cpu != NULL)
         MARY_TRY_GOTO(mary_cpu_parse(options->cpu, &cpu), error);
     mary_cpu_set(cpu);
-    status =
-        mary_program_create(model, cpu, session->fusion, mary_threads_parallel(session->threads), &session->program);
+    status = mary_program_create(model, cpu, session->fusion, own_threads(session), &session->program);
     mary_cpu_set(before);
     if (status != MARY_OK)
         goto error;
@@ -77,6 +85,17 @@ error:
     mary_model_free(model);
     mary_session_free(&session);
     return status;
+}
+
+mary_status mary_session_create(mary_model **model, const mary_session_options *options, mary_session **session)
+{
+    return create(model, options, true, session);
+}
+
+mary_status mary_session_create_threadless(mary_model **model, const mary_session_options *options,
+                                           mary_session **session)
+{
+    return create(model, options, false, session);
 }
 
 static void free_cached(cached_plan *cached)
@@ -144,6 +163,29 @@ mary_status mary_session_output(const mary_session *session, int index, mary_arr
     return describe(session->program->outputs, session->program->output_count, index, description);
 }
 
+static const char *symbol(const mary_program_port *ports, int count, int index, int axis)
+{
+    if (index < 0 || index >= count || axis < 0)
+        return NULL;
+    const Onnx__TypeProto *type = ports[index].info->type;
+    if (type == NULL || type->value_case != ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE || type->tensor_type->shape == NULL ||
+        (size_t)axis >= type->tensor_type->shape->n_dim)
+        return NULL;
+    const Onnx__TensorShapeProto__Dimension *dim = type->tensor_type->shape->dim[axis];
+    bool named = dim->value_case == ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_PARAM;
+    return named && dim->dim_param[0] != '\0' ? dim->dim_param : NULL;
+}
+
+const char *mary_session_input_symbol(const mary_session *session, int index, int axis)
+{
+    return symbol(session->program->inputs, session->program->input_count, index, axis);
+}
+
+const char *mary_session_output_symbol(const mary_session *session, int index, int axis)
+{
+    return symbol(session->program->outputs, session->program->output_count, index, axis);
+}
+
 /* ---- plans and runs ---- */
 
 static bool same_inputs(const mary_program *program, const mary_tensor *a, const mary_tensor *b)
@@ -172,8 +214,8 @@ static void evict(mary_session *session)
     free_cached(gone);
 }
 
-static mary_status create_cached(mary_session *session, const mary_tensor *inputs, bool every_value,
-                                 cached_plan **result)
+static mary_status create_cached(mary_session *session, const mary_tensor *inputs, const mary_parallel *parallel,
+                                 bool every_value, cached_plan **result)
 {
     size_t count = (size_t)session->program->input_count;
     cached_plan *cached = mary_calloc(1, sizeof *cached);
@@ -186,8 +228,9 @@ static mary_status create_cached(mary_session *session, const mary_tensor *input
     memcpy(copy, inputs, count * sizeof *copy);
     cached->inputs = copy;
     cached->every_value = every_value;
-    mary_status status = mary_plan_create(session->program, inputs, session->fusion, every_value,
-                                          mary_threads_parallel(session->threads), &cached->plan);
+    cached->threads = parallel != NULL ? parallel->threads : 1;
+    mary_status status =
+        mary_plan_create(session->program, inputs, session->fusion, every_value, parallel, &cached->plan);
     if (status != MARY_OK) {
         free_cached(cached);
         return status;
@@ -198,18 +241,19 @@ static mary_status create_cached(mary_session *session, const mary_tensor *input
 
 /* An idle run for these shapes, or a new one. Planning happens under the lock: threads that come with the same new
  * shape wait and share the plan. */
-static mary_status acquire(mary_session *session, const mary_tensor *inputs, bool every_value, cached_plan **plan,
-                           mary_run **run)
+static mary_status acquire(mary_session *session, const mary_tensor *inputs, const mary_parallel *parallel,
+                           bool every_value, cached_plan **plan, mary_run **run)
 {
     mary_status status = MARY_OK;
+    int threads = parallel != NULL ? parallel->threads : 1;
     *run = NULL;
     pthread_mutex_lock(&session->lock);
     cached_plan *cached = session->plans;
-    while (cached != NULL &&
-           (cached->every_value != every_value || !same_inputs(session->program, cached->inputs, inputs)))
+    while (cached != NULL && (cached->every_value != every_value || cached->threads != threads ||
+                              !same_inputs(session->program, cached->inputs, inputs)))
         cached = cached->next;
     if (cached == NULL) {
-        status = create_cached(session, inputs, every_value, &cached);
+        status = create_cached(session, inputs, parallel, every_value, &cached);
         if (status == MARY_OK) {
             cached->next = session->plans;
             session->plans = cached;
@@ -231,7 +275,7 @@ static mary_status acquire(mary_session *session, const mary_tensor *inputs, boo
     *plan = cached;
     if (*run != NULL)
         return MARY_OK;
-    status = mary_run_create(cached->plan, mary_threads_parallel(session->threads), session->profile, run);
+    status = mary_run_create(cached->plan, session->profile, run);
     if (status != MARY_OK) {
         pthread_mutex_lock(&session->lock);
         cached->users--;
@@ -268,48 +312,73 @@ static void release(mary_session *session, cached_plan *cached, mary_run *run, b
     mary_run_free(&run);
 }
 
-static mary_status copy_outputs(const mary_session *session, const mary_run *run, mary_array *outputs, int output_count)
+/* ---- outputs ---- */
+
+static mary_status place_output(const mary_session *session, const mary_run *run, int i, const mary_outlet *outlet,
+                                void **data)
 {
-    for (int i = 0; i < output_count; i++) {
+    const mary_tensor *tensor = &run->tensors[run->plan->outputs[i]];
+    mary_array output = {.name = session->program->outputs[i].name,
+                         .type = tensor->type,
+                         .rank = tensor->shape.rank,
+                         .bytes = mary_tensor_bytes(tensor)};
+    memcpy(output.dims, tensor->shape.dims, sizeof output.dims[0] * (size_t)tensor->shape.rank);
+    MARY_TRY(outlet->place(outlet->context, i, &output));
+    *data = output.data;
+    return MARY_OK;
+}
+
+/* Before the run: those that it writes where they belong. After it: the others, copied. */
+static mary_status place_outputs(const mary_session *session, const mary_run *run, const mary_outlet *outlet,
+                                 bool direct, void **data)
+{
+    for (int i = 0; outlet != NULL && i < session->program->output_count; i++) {
+        if (mary_run_output_is_direct(run, i) != direct)
+            continue;
+        MARY_TRY(place_output(session, run, i, outlet, &data[i]));
         const mary_tensor *tensor = &run->tensors[run->plan->outputs[i]];
         size_t bytes = mary_tensor_bytes(tensor);
-        outputs[i] = (mary_array){.name = session->program->outputs[i].name,
-                                  .type = tensor->type,
-                                  .rank = tensor->shape.rank,
-                                  .bytes = bytes};
-        memcpy(outputs[i].dims, tensor->shape.dims, sizeof outputs[i].dims[0] * (size_t)tensor->shape.rank);
-        outputs[i].data = mary_alloc_aligned(bytes);
-        if (outputs[i].data == NULL)
-            return mary_fail_memory(bytes);
-        memcpy(outputs[i].data, tensor->data, bytes);
+        if (!direct && bytes > 0)
+            memcpy(data[i], tensor->data, bytes);
     }
     return MARY_OK;
 }
 
-static mary_status run_once(mary_session *session, const mary_array *inputs, int input_count, mary_array *outputs,
-                            int output_count, const mary_run_observer *observer)
+static mary_status allocate_output(void *context, int index, mary_array *output)
 {
-    size_t count = (size_t)session->program->input_count;
+    mary_array *arrays = context;
+    output->data = mary_alloc_aligned(output->bytes);
+    if (output->data == NULL)
+        return mary_fail_memory(output->bytes);
+    arrays[index] = *output;
+    return MARY_OK;
+}
+
+/* ---- running ---- */
+
+static mary_status run_once(mary_session *session, const mary_array *inputs, int input_count,
+                            const mary_parallel *parallel, const mary_outlet *outlet, const mary_run_observer *observer)
+{
+    size_t count = (size_t)session->program->input_count, ports = count + (size_t)session->program->output_count;
     mary_tensor *tensors = mary_calloc(count, sizeof *tensors);
-    void **data = mary_calloc(count, sizeof *data);
+    void **data = mary_calloc(ports, sizeof *data), **outputs = NULL;
     mary_cpu before = mary_cpu_current();
     cached_plan *plan = NULL;
     mary_run *run = NULL;
     mary_status status = MARY_OK;
     mary_cpu_set(session->program->cpu);
     if (tensors == NULL || data == NULL) {
-        status = mary_fail_memory(count * sizeof *tensors);
+        status = mary_fail_memory(count * sizeof *tensors + ports * sizeof *data);
         goto done;
     }
+    outputs = data + count;
     MARY_TRY_GOTO(mary_inputs_sort(session->program, inputs, input_count, tensors, data), done);
-    MARY_TRY_GOTO(acquire(session, tensors, observer != NULL, &plan, &run), done);
-    status = mary_run_execute(run, data, mary_threads_parallel(session->threads), observer);
+    MARY_TRY_GOTO(acquire(session, tensors, parallel, observer != NULL, &plan, &run), done);
+    status = place_outputs(session, run, outlet, true, outputs);
     if (status == MARY_OK)
-        status = copy_outputs(session, run, outputs, output_count);
-    if (status != MARY_OK) {
-        for (int i = 0; i < output_count; i++)
-            mary_array_free(&outputs[i]);
-    }
+        status = mary_run_execute(run, data, outputs, parallel, observer);
+    if (status == MARY_OK)
+        status = place_outputs(session, run, outlet, false, outputs);
     release(session, plan, run, status == MARY_OK);
 done:
     mary_cpu_set(before);
@@ -326,7 +395,17 @@ mary_status mary_session_run(mary_session *session, const mary_array *inputs, in
                          session->program->output_count, output_count);
     if (output_count > 0)
         memset(outputs, 0, sizeof *outputs * (size_t)output_count);
-    return run_once(session, inputs, input_count, outputs, output_count, NULL);
+    const mary_outlet outlet = {allocate_output, outputs};
+    mary_status status = run_once(session, inputs, input_count, own_threads(session), &outlet, NULL);
+    for (int i = 0; status != MARY_OK && i < output_count; i++)
+        mary_array_free(&outputs[i]);
+    return status;
+}
+
+mary_status mary_session_run_on(mary_session *session, const mary_array *inputs, int input_count,
+                                const mary_parallel *parallel, const mary_outlet *outlet)
+{
+    return run_once(session, inputs, input_count, parallel, outlet, NULL);
 }
 
 mary_status mary_session_observe(mary_session *session, const mary_array *inputs, int input_count,
@@ -335,7 +414,7 @@ mary_status mary_session_observe(mary_session *session, const mary_array *inputs
     mary_run_observer observer = {function, context, names, name_count};
     if (session->fusion)
         return mary_fail(MARY_ERROR_USAGE, "observing needs a session without fusion");
-    return run_once(session, inputs, input_count, NULL, 0, &observer);
+    return run_once(session, inputs, input_count, own_threads(session), NULL, &observer);
 }
 
 void mary_array_free(mary_array *array)

@@ -100,6 +100,16 @@ static mary_status print_layers(const mary_validation *validation)
     return mary_table_end(&table, stdout);
 }
 
+double mary_validation_change(const mary_validation *validation)
+{
+    return 0 - mary_validation_drop(validation); /* subtracted, so that no change is +0 */
+}
+
+bool mary_validation_missed(const mary_validation *validation)
+{
+    return validation->max_drop >= 0 && mary_validation_drops_more(validation, validation->max_drop);
+}
+
 mary_status mary_validation_print(const mary_validation *validation, bool layers)
 {
     printf("%llu samples: %s\n\n", (unsigned long long)validation->samples, validation->data);

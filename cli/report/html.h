@@ -2,6 +2,8 @@
 #ifndef MARY_CLI_REPORT_HTML_H
 #define MARY_CLI_REPORT_HTML_H
 
+#include <stdio.h>
+
 #include "cli/validation.h"
 
 /* Escapes & < > " and ', replaces control characters and bytes that are not UTF-8; good for text and quoted attributes.

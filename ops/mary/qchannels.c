@@ -1,5 +1,8 @@
-/* Blocked transposition of bytes: as ops/channels.c does it for floats. */
+/* Blocked transposition of bytes: as ops/channels.c does it for floats, in squares of 16 x 16 that stay in registers.
+ */
 #include "ops/mary/qchannels.h"
+
+#include <string.h>
 
 enum { BLOCK = 64 };
 
@@ -11,6 +14,59 @@ typedef struct transpose {
     int64_t bands;                                  /* of BLOCK source rows, per image */
 } transpose;
 
+enum { SIDE = 16 };
+typedef uint8_t bytes __attribute__((vector_size(SIDE)));
+
+/* Four times every row is interleaved with the one half a square below it: that is a transposition. Rows are `from_row`
+ * bytes apart, the first `rows` of them are read; columns become rows that are `to_row` bytes apart. */
+static inline void transpose_square(const uint8_t *from, int64_t from_row, int rows, uint8_t *to, int64_t to_row)
+{
+    bytes a[SIDE] = {{0}}, b[SIDE];
+    for (int i = 0; i < rows; i++)
+        memcpy(&a[i], from + i * from_row, SIDE);
+    for (int round = 0; round < 4; round++) {
+        for (int i = 0; i < SIDE / 2; i++) {
+            b[2 * i] =
+                __builtin_shufflevector(a[i], a[i + SIDE / 2], 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+            b[2 * i + 1] = __builtin_shufflevector(a[i], a[i + SIDE / 2], 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29,
+                                                   14, 30, 15, 31);
+        }
+        memcpy(a, b, sizeof a);
+    }
+    for (int i = 0; i < SIDE; i++)
+        memcpy(to + i * to_row, &a[i], SIDE);
+}
+
+static void transpose_rest(const uint8_t *from, int64_t from_row, int64_t rows, int64_t columns, uint8_t *to,
+                           int64_t to_row)
+{
+    for (int64_t c = 0; c < columns; c++) {
+        for (int64_t r = 0; r < rows; r++)
+            to[c * to_row + r] = from[r * from_row + c];
+    }
+}
+
+/* The last square of either direction overlaps the one before. */
+static void transpose_band(const uint8_t *from, int64_t from_row, int64_t rows, int64_t columns, uint8_t *to,
+                           int64_t to_row)
+{
+    int64_t c = 0;
+    if (columns >= SIDE && rows >= SIDE) {
+        for (; c < columns; c += SIDE) {
+            int64_t column = c < columns - SIDE ? c : columns - SIDE;
+            for (int64_t r = 0; r < rows; r += SIDE) {
+                int64_t row = r < rows - SIDE ? r : rows - SIDE;
+                transpose_square(from + row * from_row + column, from_row, SIDE, to + column * to_row + row, to_row);
+            }
+        }
+        return;
+    }
+    /* Few channels without a gap behind them: what is stored too much is overwritten by the next columns. */
+    for (; to_row == rows && c + 2 * SIDE <= columns; c += SIDE)
+        transpose_square(from + c, from_row, (int)rows, to + c * to_row, to_row);
+    transpose_rest(from + c, from_row, rows, columns - c, to + c * to_row, to_row);
+}
+
 static void transpose_task(void *context, int64_t begin, int64_t end, int thread)
 {
     const transpose *t = context;
@@ -18,14 +74,8 @@ static void transpose_task(void *context, int64_t begin, int64_t end, int thread
     for (int64_t job = begin; job < end; job++) {
         const uint8_t *from = t->from + job / t->bands * t->from_batch;
         uint8_t *to = t->to + job / t->bands * t->to_batch;
-        int64_t r0 = job % t->bands * BLOCK, r1 = r0 + BLOCK < t->rows ? r0 + BLOCK : t->rows;
-        for (int64_t c0 = 0; c0 < t->columns; c0 += BLOCK) {
-            int64_t c1 = c0 + BLOCK < t->columns ? c0 + BLOCK : t->columns;
-            for (int64_t c = c0; c < c1; c++) {
-                for (int64_t r = r0; r < r1; r++)
-                    to[c * t->to_row + r] = from[r * t->from_row + c];
-            }
-        }
+        int64_t first = job % t->bands * BLOCK, count = t->rows - first < BLOCK ? t->rows - first : BLOCK;
+        transpose_band(from + first * t->from_row, t->from_row, count, t->columns, to + first, t->to_row);
     }
 }
 

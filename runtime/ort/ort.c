@@ -73,7 +73,6 @@ static void run(const mary_parallel *parallel, int64_t count, int64_t grain, mar
 void mary_ort_parallel_init(mary_ort_parallel *parallel, const OrtApi *api, const OrtKernelContext *context,
                             int threads)
 {
-    *parallel = (mary_ort_parallel){.parallel = {.threads = threads < 1 ? 1 : threads, .run = run},
-                                    .api = api,
-                                    .context = context};
+    *parallel = (mary_ort_parallel){
+        .parallel = {.threads = threads < 1 ? 1 : threads, .run = run}, .api = api, .context = context};
 }

@@ -2,6 +2,7 @@
 #include <sys/stat.h>
 
 #include "cli/cli.h"
+#include "cli/write.h"
 #include "tests/cli/data/files.h"
 
 static int file_count(void)
@@ -77,6 +78,33 @@ START_TEST(a_folder_that_is_not_there_is_a_write_error)
 }
 END_TEST
 
+START_TEST(many_outputs_get_a_file_each_whatever_their_names)
+{
+    enum { COUNT = 64 }; /* names that were compared with those before them, again for each, took 2^COUNT steps */
+    static char names[COUNT][16];
+    mary_array arrays[COUNT];
+    float value = 1;
+    setup_folder();
+    for (int i = 0; i < COUNT; i++) {
+        snprintf(names[i], sizeof names[i], "layer/%d", i);
+        arrays[i] = (mary_array){.name = names[i], .type = MARY_FLOAT, .rank = 1, .dims = {1}, .data = &value, .bytes = 4};
+    }
+    arrays[1].name = "layer:0"; /* as a file the same as layer/0 */
+    arrays[2].name = "";
+    arrays[3].name = "output_2";
+    arrays[4].name = "layer_0";
+    assert_ok(mary_write_outputs(path_of(""), false, arrays, COUNT));
+    ck_assert_int_eq(file_count(), COUNT);
+    ck_assert_int_eq(access(path_of("layer_0.npy"), R_OK), 0);
+    ck_assert_int_eq(access(path_of("output_1.npy"), R_OK), 0);
+    ck_assert_int_eq(access(path_of("layer_63.npy"), R_OK), 0);
+    assert_ok(mary_write_outputs(path_of("all.npz"), false, arrays, COUNT));
+    ck_assert_int_eq(file_count(), COUNT + 1);
+    remove_folder();
+}
+END_TEST
+
 MARY_TEST_MAIN("cli/output", a_file_appears_only_when_it_is_complete,
                discarding_keeps_the_old_file_and_leaves_nothing_else, a_device_is_written_not_replaced,
-               new_files_have_the_permissions_that_the_user_wants, a_folder_that_is_not_there_is_a_write_error)
+               new_files_have_the_permissions_that_the_user_wants, a_folder_that_is_not_there_is_a_write_error,
+               many_outputs_get_a_file_each_whatever_their_names)

@@ -458,6 +458,24 @@ START_TEST(converting_twice_changes_nothing_and_local_functions_survive)
 }
 END_TEST
 
+/* What a viewer such as Netron shows of a function. */
+START_TEST(functions_say_what_they_compute)
+{
+    mary_model *model = zoo(13);
+    mary_convert_options options = all_at(4);
+    assert_ok(mary_convert(model, &options, NULL));
+    ck_assert_uint_ge(model->proto->n_functions, 3);
+    for (size_t i = 0; i < model->proto->n_functions; i++) {
+        const Onnx__FunctionProto *function = model->proto->functions[i];
+        const char *standard = function->name + strlen("Mary"); /* MaryConv: Conv with ... */
+        ck_assert_int_eq(strncmp(function->doc_string, standard, strlen(standard)), 0);
+        ck_assert_ptr_nonnull(strstr(function->doc_string, "W[r, k] = levels[r, code[r, k]]"));
+        ck_assert_int_eq(function->doc_string[strlen(function->doc_string) - 1], '.'); /* nothing is cut off */
+    }
+    mary_model_free(&model);
+}
+END_TEST
+
 START_TEST(foreign_function_of_our_name_is_not_overwritten)
 {
     mary_model *model = coarse(13);
@@ -558,7 +576,7 @@ MARY_TEST_MAIN("convert/convert", what_runs_is_what_dequantize_gives, enough_lev
                weights_that_are_not_finite_or_empty_are_refused_by_name,
                shared_weights_have_one_payload_and_a_float_copy_only_where_needed,
                what_cannot_be_quantised_stays_and_says_why,
-               converting_twice_changes_nothing_and_local_functions_survive,
+               converting_twice_changes_nothing_and_local_functions_survive, functions_say_what_they_compute,
                foreign_function_of_our_name_is_not_overwritten, half_precision_weights_keep_their_type,
                functions_can_be_left_out, short_rows_share_levels_or_stay_float,
                memory_that_runs_out_anywhere_is_a_status)

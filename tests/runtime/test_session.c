@@ -262,13 +262,18 @@ START_TEST(unknown_cpu_is_refused)
 }
 END_TEST
 
+static void name_first_dimension(Onnx__ValueInfoProto *info, const char *symbol)
+{
+    Onnx__TensorShapeProto__Dimension *dim = info->type->tensor_type->shape->dim[0];
+    dim->value_case = ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_PARAM;
+    dim->dim_param = mary_strdup(symbol);
+}
+
 START_TEST(shape_inference_keeps_symbols)
 {
     mary_model *model = negative_relu();
     Onnx__GraphProto *graph = model->proto->graph;
-    Onnx__TensorShapeProto__Dimension *dim = graph->input[0]->type->tensor_type->shape->dim[0];
-    dim->value_case = ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_PARAM;
-    dim->dim_param = mary_strdup("batch");
+    name_first_dimension(graph->input[0], "batch");
     assert_ok(mary_model_infer_shapes(model));
     ck_assert_uint_eq(graph->n_value_info, 1);
     ck_assert_str_eq(graph->value_info[0]->name, "n");
@@ -280,8 +285,29 @@ START_TEST(shape_inference_keeps_symbols)
 }
 END_TEST
 
+START_TEST(shape_inference_uses_symbols_of_values_inside)
+{
+    mary_model *model = build_model(13);
+    Onnx__GraphProto *graph = model->proto->graph;
+    build_input(graph, "x", MARY_FLOAT, SHAPE(-1, 3));
+    mary_node_set_int(build_node(graph, "Concat", "x,x", "pair"), "axis", 0);
+    build_node(graph, "Neg", "pair", "n");
+    build_node(graph, "Relu", "n", "y");
+    build_output(graph, "y", MARY_FLOAT, SHAPE(-1, 3));
+    name_first_dimension(graph->input[0], "batch");
+    assert_ok(mary_graph_set_value_info(graph, "n", MARY_FLOAT, &SHAPE(-1, 3)));
+    name_first_dimension(graph->value_info[0], "twice");
+    assert_ok(mary_model_infer_shapes(model));
+    ck_assert_uint_eq(graph->n_value_info, 2);
+    ck_assert_str_eq(graph->value_info[1]->name, "pair");
+    ck_assert_str_eq(graph->value_info[1]->type->tensor_type->shape->dim[0]->dim_param, "twice");
+    mary_model_free(&model);
+}
+END_TEST
+
 MARY_TEST_MAIN("runtime/session", batch_size_may_change_between_runs, threads_share_a_session, wrong_inputs_are_named,
                all_unsupported_nodes_are_listed_at_load, an_input_may_be_an_output_and_values_may_be_used_twice,
                half_models_compute_in_float_and_keep_their_type, observers_see_every_value_in_order,
                profile_counts_every_node, unknown_cpu_is_refused, shape_inference_keeps_symbols,
-               internal_operators_are_refused_in_files, the_domain_of_onnxruntime_needs_no_import)
+               shape_inference_uses_symbols_of_values_inside, internal_operators_are_refused_in_files,
+               the_domain_of_onnxruntime_needs_no_import)

@@ -1,4 +1,4 @@
-#include "cli/metrics.h"
+#include "validate/metrics.h"
 
 #include <math.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "cli/metrics.h"
+#include "validate/metrics.h"
 #include "tests/support/suite.h"
 
 static mary_array vector(const float *values, int64_t count)
@@ -144,8 +144,9 @@ START_TEST(only_score_like_outputs_are_taken_for_scores)
 }
 END_TEST
 
-MARY_TEST_MAIN("cli/metrics", cosine_and_sqnr_match_numbers_worked_out_by_hand, accumulating_in_pieces_equals_one_piece,
-               zero_vectors_do_not_divide_by_zero, values_that_are_not_finite_are_counted_not_summed,
-               different_shapes_or_types_are_refused, equal_scores_rank_by_class_number,
-               a_nan_among_the_scores_is_wrong_and_reported, rows_beyond_the_samples_do_not_count,
-               labels_outside_the_classes_are_refused, only_score_like_outputs_are_taken_for_scores)
+MARY_TEST_MAIN("validate/metrics", cosine_and_sqnr_match_numbers_worked_out_by_hand,
+               accumulating_in_pieces_equals_one_piece, zero_vectors_do_not_divide_by_zero,
+               values_that_are_not_finite_are_counted_not_summed, different_shapes_or_types_are_refused,
+               equal_scores_rank_by_class_number, a_nan_among_the_scores_is_wrong_and_reported,
+               rows_beyond_the_samples_do_not_count, labels_outside_the_classes_are_refused,
+               only_score_like_outputs_are_taken_for_scores)

@@ -1,10 +1,10 @@
-/* The layers of the models that are validated: what their weights were, what levels they have now, and how far their
- * outputs moved. Layers are matched by the value that they compute, whose name conversion keeps. */
+/* The layers of the models that are validated: what their weights were, and what levels they have now. Layers are
+ * matched by the value that they compute, whose name conversion keeps. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/validation.h"
+#include "validate/validation.h"
 #include "onnx/edit.h"
 
 #define MARY_DOMAIN_NAME "ai.mary"
@@ -15,10 +15,10 @@ typedef struct layer_side {
     mary_graph_index *index;
 } layer_side;
 
-static mary_status side_open(layer_side *side, const char *path)
+static mary_status side_open(layer_side *side, const mary_model_source *source)
 {
     memset(side, 0, sizeof *side);
-    MARY_TRY(mary_model_load(path, &side->model));
+    MARY_TRY(mary_model_source_load(source, &side->model));
     side->graph = side->model->proto->graph;
     return mary_graph_index_create(side->graph, &side->index);
 }
@@ -254,7 +254,7 @@ static mary_status read_mary_layer(const layer_side *side, const Onnx__NodeProto
     MARY_TRY(mary_tensor_describe(codes, &type, &code_shape));
     MARY_TRY(mary_tensor_describe(levels, &type, &level_shape));
     float *values = NULL;
-    MARY_TRY(mary_cli_constant_numbers(side->model, levels, &values, &level_shape));
+    MARY_TRY(mary_constant_numbers(side->model, levels, &values, &level_shape));
     mary_status status = MARY_OK;
     uint64_t weights = 0;
     if (code_shape.rank != 2 || level_shape.rank != 2 || level_shape.dims[0] < 1 || level_shape.dims[1] < 1 ||
@@ -335,12 +335,13 @@ static mary_status add_layer(const layer_side *side, size_t position, mary_valid
     return MARY_OK;
 }
 
-mary_status mary_compared_layers_list(const char *float_path, const char *path, mary_validation *validation)
+mary_status mary_compared_layers_list(const mary_model_source *reference, const mary_model_source *source,
+                                      mary_validation *validation)
 {
     layer_side before = {0}, after = {0};
-    mary_status status = side_open(&after, path);
-    if (status == MARY_OK && float_path != NULL)
-        status = side_open(&before, float_path);
+    mary_status status = side_open(&after, source);
+    if (status == MARY_OK && reference != NULL)
+        status = side_open(&before, reference);
     for (size_t i = 0; status == MARY_OK && i < after.graph->n_node; i++) {
         const Onnx__NodeProto *node = after.graph->node[i];
         if (is_mary(node) || is_weighted(node))
@@ -348,7 +349,7 @@ mary_status mary_compared_layers_list(const char *float_path, const char *path, 
     }
     for (size_t i = 0; status == MARY_OK && i < validation->layer_count; i++) {
         mary_compared_layer *layer = &validation->layers[i];
-        if (float_path != NULL)
+        if (reference != NULL)
             status = read_float_layer(&before, layer);
         else if (!layer->mary)
             status = read_float_layer(&after, layer);
@@ -357,133 +358,5 @@ mary_status mary_compared_layers_list(const char *float_path, const char *path, 
     }
     side_close(&before);
     side_close(&after);
-    return status;
-}
-
-/* ---- outputs of layers ---- */
-
-typedef struct observation {
-    mary_validation *validation;
-    mary_array *kept; /* [layers]: what the first model computed; data == NULL: nothing yet */
-    int64_t rows, size;
-    bool second;
-} observation;
-
-/* What the bytes of `value` stand for, as floats that the caller frees. */
-static mary_status expand(const mary_compared_layer *layer, const mary_array *value, mary_array *floats)
-{
-    *floats = *value;
-    floats->type = MARY_FLOAT;
-    floats->bytes = value->bytes * sizeof(float);
-    floats->data = mary_alloc(floats->bytes);
-    if (floats->data == NULL)
-        return mary_fail_memory(floats->bytes);
-    for (size_t i = 0; i < value->bytes; i++)
-        ((float *)floats->data)[i] = layer->scale * (float)(((const uint8_t *)value->data)[i] - layer->zero_point);
-    return MARY_OK;
-}
-
-static mary_status observe(void *context, const char *node, const mary_array *value)
-{
-    observation *seen = context;
-    (void)node;
-    for (size_t i = 0; i < seen->validation->layer_count; i++) {
-        mary_compared_layer *layer = &seen->validation->layers[i];
-        mary_array *kept = &seen->kept[i];
-        bool stored = seen->second && layer->stored != NULL;
-        if (strcmp(stored ? layer->stored : layer->output, value->name) != 0)
-            continue;
-        if (!seen->second) {
-            mary_free(kept->data);
-            *kept = *value;
-            kept->data = mary_alloc(value->bytes);
-            if (kept->data == NULL)
-                return mary_fail_memory(value->bytes);
-            memcpy(kept->data, value->data, value->bytes);
-            return MARY_OK;
-        }
-        if (kept->data == NULL)
-            return MARY_OK;
-        kept->name = layer->output;
-        mary_array a = *kept, b = *value;
-        if (stored && value->type == MARY_UINT8)
-            MARY_TRY(expand(layer, value, &b));
-        void *expanded = b.data != value->data ? b.data : NULL;
-        if (a.rank > 0 && b.rank > 0 && a.dims[0] == seen->rows && b.dims[0] == seen->rows)
-            a.dims[0] = b.dims[0] = seen->size; /* rows that only fill a fixed batch do not count */
-        layer->measured = true;
-        mary_status status = mary_similarity_add(&layer->similarity, &a, &b);
-        mary_free(expanded);
-        return status;
-    }
-    return MARY_OK;
-}
-
-static mary_status observe_all(const mary_compare_options *options, mary_cli_model *models, const char **names[2],
-                               observation *seen, int64_t samples)
-{
-    mary_data *data = NULL;
-    mary_array *inputs = NULL;
-    mary_data_options first = options->data;
-    if (first.first == 0 || first.first > samples)
-        first.first = samples;
-    MARY_TRY(mary_compare_open_data(&first, &models[0], &models[1], &inputs, &data));
-    mary_progress progress;
-    mary_progress_start(&progress, "comparing layers", (uint64_t)mary_data_count(data));
-    mary_status status = MARY_OK;
-    int count = (int)seen->validation->layer_count;
-    for (mary_batch batch; status == MARY_OK;) {
-        status = mary_data_next(data, &batch);
-        if (status != MARY_OK || batch.size == 0)
-            break;
-        seen->rows = batch.rows;
-        seen->size = batch.size;
-        for (int m = 0; m < 2 && status == MARY_OK; m++) {
-            seen->second = m == 1;
-            status = mary_session_observe(models[m].session, batch.inputs, batch.input_count, names[m], count, observe,
-                                          seen);
-        }
-        seen->validation->layer_samples += (uint64_t)batch.size;
-        mary_progress_update(&progress, seen->validation->layer_samples);
-    }
-    mary_progress_finish(&progress);
-    mary_data_close(&data);
-    mary_free(inputs);
-    return status;
-}
-
-mary_status mary_compared_layers_measure(const mary_compare_options *options, int64_t samples,
-                                         mary_validation *validation)
-{
-    size_t count = validation->layer_count;
-    if (count == 0 || count > INT32_MAX)
-        return MARY_OK;
-    mary_session_options unfused = options->session;
-    unfused.no_fusion = true;
-    mary_cli_model models[2] = {0};
-    const char **names[2] = {mary_calloc(count, sizeof **names), mary_calloc(count, sizeof **names)};
-    observation seen = {.validation = validation, .kept = mary_calloc(count, sizeof *seen.kept)};
-    mary_status status = MARY_OK;
-    if (names[0] == NULL || names[1] == NULL || seen.kept == NULL) {
-        status = mary_fail_memory(count * sizeof *seen.kept);
-        goto done;
-    }
-    for (size_t i = 0; i < count; i++)
-        names[0][i] = names[1][i] = validation->layers[i].output;
-    for (size_t i = 0; i < count; i++) {
-        if (validation->layers[i].stored != NULL)
-            names[1][i] = validation->layers[i].stored;
-    }
-    for (int m = 0; m < 2; m++)
-        MARY_TRY_GOTO(mary_cli_model_open(&models[m], options->paths[m], &unfused), done);
-    status = observe_all(options, models, names, &seen, samples);
-done:
-    for (size_t i = 0; i < count && seen.kept != NULL; i++)
-        mary_free(seen.kept[i].data);
-    mary_free(seen.kept);
-    mary_free(names[0]);
-    mary_free(names[1]);
-    mary_cli_model_close(&models[0]);
-    mary_cli_model_close(&models[1]);
     return status;
 }

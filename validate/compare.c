@@ -1,11 +1,10 @@
-/* Runs one model or two over a data set, batch by batch, and accumulates what validation reports. */
+/* Runs one model or two over samples, batch by batch, and accumulates what validation reports. */
 #include <string.h>
 
-#include "cli/peak.h"
-#include "cli/validation.h"
+#include "validate/validation.h"
 
 typedef struct compare_pass {
-    mary_cli_model models[2];
+    mary_opened_model models[2];
     mary_array *outputs[2];
     int count;
     int scores[2]; /* index of the output with class scores; -1: none */
@@ -13,17 +12,14 @@ typedef struct compare_pass {
     mary_validation *validation;
 } compare_pass;
 
-mary_status mary_compare_open_data(const mary_data_options *options, const mary_cli_model *a, const mary_cli_model *b,
-                                   mary_array **inputs, mary_data **data)
+mary_status mary_compare_inputs(const mary_opened_model *a, const mary_opened_model *b, mary_array **inputs)
 {
     *inputs = mary_calloc((size_t)a->input_count, sizeof **inputs);
-    *data = NULL;
     if (*inputs == NULL)
         return mary_fail_memory((size_t)a->input_count * sizeof **inputs);
     for (int i = 0; i < a->input_count; i++) {
         mary_array *input = &(*inputs)[i];
         *input = a->inputs[i];
-        /* A dimension that either model fixes is fixed. */
         for (int k = 0; b != NULL && k < b->input_count; k++) {
             const mary_array *other = &b->inputs[k];
             if (strcmp(other->name, input->name) != 0 || other->rank != input->rank)
@@ -34,18 +30,28 @@ mary_status mary_compare_open_data(const mary_data_options *options, const mary_
             }
         }
     }
-    mary_status status = mary_data_open(options, *inputs, a->input_count, data);
-    if (status != MARY_OK) {
-        mary_free(*inputs);
-        *inputs = NULL;
-    }
-    return status;
+    return MARY_OK;
+}
+
+mary_status mary_compare_next(const mary_validation_data *data, int64_t left, mary_validation_batch *batch)
+{
+    *batch = (mary_validation_batch){0};
+    MARY_TRY(data->next(data->context, batch));
+    if (batch->size == 0)
+        return MARY_OK;
+    if (batch->size < 0 || batch->rows < batch->size || batch->input_count < 0 ||
+        (batch->inputs == NULL && batch->input_count > 0))
+        return mary_fail(MARY_ERROR_USAGE, "a batch of %lld samples in %lld rows and %d inputs", (long long)batch->size,
+                         (long long)batch->rows, batch->input_count);
+    if (left > 0 && batch->size > left)
+        batch->size = left;
+    return MARY_OK;
 }
 
 /* Output `index` of the first model in the second: by name, else by position. */
 static int matching_output(const compare_pass *pass, int index)
 {
-    const mary_cli_model *other = &pass->models[1];
+    const mary_opened_model *other = &pass->models[1];
     for (int i = 0; i < other->output_count; i++) {
         if (strcmp(other->outputs[i].name, pass->models[0].outputs[index].name) == 0)
             return i;
@@ -57,18 +63,18 @@ static int matching_output(const compare_pass *pass, int index)
 static mary_status find_scores(compare_pass *pass, const char *name, int64_t rows)
 {
     pass->scores[0] = pass->scores[1] = -1;
-    const mary_cli_model *model = &pass->models[0];
+    const mary_opened_model *model = &pass->models[0];
     mary_scores scores;
     for (int i = 0; i < model->output_count && pass->scores[0] < 0; i++) {
         bool wanted = name == NULL || strcmp(name, model->outputs[i].name) == 0;
         if (wanted && mary_scores_view(&pass->outputs[0][i], rows, &scores))
             pass->scores[0] = i;
         else if (wanted && name != NULL)
-            return mary_fail(MARY_ERROR_USAGE, "--scores %s: that output does not hold a score per sample and class",
+            return mary_fail(MARY_ERROR_USAGE, "scores '%s': that output does not hold a score per sample and class",
                              name);
     }
     if (pass->scores[0] < 0 && name != NULL)
-        return mary_fail(MARY_ERROR_USAGE, "--scores %s: the model has no such output", name);
+        return mary_fail(MARY_ERROR_USAGE, "scores '%s': the model has no such output", name);
     if (pass->scores[0] >= 0 && pass->count == 2) {
         pass->scores[1] = matching_output(pass, pass->scores[0]);
         if (pass->scores[1] < 0 || !mary_scores_view(&pass->outputs[1][pass->scores[1]], rows, &scores))
@@ -81,10 +87,10 @@ static mary_status find_scores(compare_pass *pass, const char *name, int64_t row
     return MARY_OK;
 }
 
-static mary_status compare_outputs(compare_pass *pass, const mary_batch *batch)
+static mary_status compare_outputs(compare_pass *pass, const mary_validation_batch *batch)
 {
     mary_validation *validation = pass->validation;
-    const mary_cli_model *model = &pass->models[0];
+    const mary_opened_model *model = &pass->models[0];
     for (int i = 0; i < model->output_count; i++) {
         int k = matching_output(pass, i);
         if (k < 0)
@@ -101,7 +107,7 @@ static mary_status compare_outputs(compare_pass *pass, const mary_batch *batch)
     return MARY_OK;
 }
 
-static mary_status score(compare_pass *pass, const mary_batch *batch)
+static mary_status score(compare_pass *pass, const mary_validation_batch *batch)
 {
     mary_validation *validation = pass->validation;
     mary_scores scores[2];
@@ -119,17 +125,17 @@ static mary_status score(compare_pass *pass, const mary_batch *batch)
     return MARY_OK;
 }
 
-static mary_status run_batch(compare_pass *pass, const mary_batch *batch)
+static mary_status run_batch(compare_pass *pass, const mary_validation_batch *batch)
 {
     mary_validation *validation = pass->validation;
     bool first = validation->samples == 0;
     for (int m = 0; m < pass->count; m++) {
-        mary_cli_model *model = &pass->models[m];
+        mary_opened_model *model = &pass->models[m];
         mary_validated_model *result = &validation->models[m];
-        double begin = mary_cli_now();
+        double begin = mary_now();
         mary_status status =
             mary_session_run(model->session, batch->inputs, batch->input_count, pass->outputs[m], model->output_count);
-        double seconds = mary_cli_now() - begin;
+        double seconds = mary_now() - begin;
         if (status != MARY_OK)
             return mary_fail_context(status, "%s", model->path);
         /* The first run also plans: it counts only until there is a second one. */
@@ -138,8 +144,13 @@ static mary_status run_batch(compare_pass *pass, const mary_batch *batch)
         result->run_seconds += seconds;
         result->timed_samples += (uint64_t)batch->rows;
     }
-    if (first)
+    if (first) {
+        validation->rows = batch->rows;
+        validation->labelled = batch->labels != NULL;
         MARY_TRY(find_scores(pass, pass->scores_name, batch->rows));
+    } else if (validation->labelled != (batch->labels != NULL)) {
+        return mary_fail(MARY_ERROR_USAGE, "some batches have labels and others have none");
+    }
     MARY_TRY(score(pass, batch));
     if (pass->count == 2)
         MARY_TRY(compare_outputs(pass, batch));
@@ -148,56 +159,42 @@ static mary_status run_batch(compare_pass *pass, const mary_batch *batch)
     return MARY_OK;
 }
 
-static mary_status run_all(compare_pass *pass, mary_data *data, mary_array **shapes, int *shape_count)
+static mary_status run_all(compare_pass *pass, const mary_validation_data *data)
 {
-    mary_validation *validation = pass->validation;
-    mary_progress progress;
-    mary_progress_start(&progress, "validating", (uint64_t)mary_data_count(data));
-    mary_status status = MARY_OK;
-    for (mary_batch batch; status == MARY_OK;) {
-        status = mary_data_next(data, &batch);
-        if (status != MARY_OK || batch.size == 0)
+    for (mary_validation_batch batch;;) {
+        MARY_TRY(mary_compare_next(data, 0, &batch));
+        if (batch.size == 0)
             break;
-        if (*shapes == NULL) { /* remembered for measuring memory afterwards */
-            validation->rows = batch.rows;
-            *shapes = mary_calloc((size_t)batch.input_count, sizeof **shapes);
-            if (*shapes == NULL)
-                status = mary_fail_memory((size_t)batch.input_count * sizeof **shapes);
-            else
-                memcpy(*shapes, batch.inputs, (size_t)batch.input_count * sizeof **shapes);
-            *shape_count = batch.input_count;
-        }
-        if (status == MARY_OK)
-            status = run_batch(pass, &batch);
+        mary_status status = run_batch(pass, &batch);
         for (int m = 0; m < pass->count; m++) {
             for (int i = 0; i < pass->models[m].output_count; i++)
                 mary_array_free(&pass->outputs[m][i]);
         }
-        mary_progress_update(&progress, validation->samples);
+        MARY_TRY(status);
     }
-    mary_progress_finish(&progress);
-    if (status == MARY_OK && validation->samples == 0)
-        status = mary_fail(MARY_ERROR_INVALID, "%s: no samples", mary_data_description(data));
-    return status;
+    return pass->validation->samples > 0 ? MARY_OK : mary_fail(MARY_ERROR_INVALID, "there are no samples");
 }
 
-static mary_status open_models(compare_pass *pass, const mary_compare_options *options)
+static mary_status open_models(compare_pass *pass, const mary_model_source *sources, int count,
+                               const mary_session_options *options)
 {
     mary_validation *validation = pass->validation;
-    for (int m = 0; m < options->path_count; m++) {
-        MARY_TRY(mary_cli_model_open(&pass->models[m], options->paths[m], &options->session));
+    for (int m = 0; m < count; m++) {
+        MARY_TRY(mary_opened_model_open(&pass->models[m], &sources[m], options));
         pass->count = m + 1;
-        const mary_cli_model *model = &pass->models[m];
-        validation->models[m] =
-            (mary_validated_model){.path = model->path, .bytes = model->bytes, .create_seconds = model->create_seconds};
+        const mary_opened_model *model = &pass->models[m];
+        validation->models[m] = (mary_validated_model){
+            .path = mary_strdup(model->path), .bytes = model->bytes, .create_seconds = model->create_seconds};
         validation->model_count = m + 1;
+        if (validation->models[m].path == NULL)
+            return mary_fail_memory(strlen(model->path));
         pass->outputs[m] = mary_calloc((size_t)model->output_count, sizeof *pass->outputs[m]);
         if (pass->outputs[m] == NULL)
             return mary_fail_memory((size_t)model->output_count * sizeof *pass->outputs[m]);
     }
     if (pass->count < 2)
         return MARY_OK;
-    const mary_cli_model *model = &pass->models[0];
+    const mary_opened_model *model = &pass->models[0];
     validation->outputs = mary_calloc((size_t)model->output_count, sizeof *validation->outputs);
     if (validation->outputs == NULL)
         return mary_fail_memory((size_t)model->output_count * sizeof *validation->outputs);
@@ -210,72 +207,22 @@ static mary_status open_models(compare_pass *pass, const mary_compare_options *o
     return MARY_OK;
 }
 
-mary_status mary_compare_models(const mary_compare_options *options, const char *verb, mary_validation *validation)
+mary_status mary_compare_models(const mary_model_source *models, int count, const mary_validation_data *data,
+                                const mary_validate_options *options, mary_validation *validation)
 {
     compare_pass pass = {.validation = validation, .scores_name = options->scores};
-    mary_array *inputs = NULL, *shapes = NULL;
-    int shape_count = 0;
-    mary_data *data = NULL;
-    mary_status status = open_models(&pass, options);
+    mary_array *inputs = NULL;
+    mary_status status = open_models(&pass, models, count, &options->session);
     if (status != MARY_OK)
         goto done;
-    MARY_TRY_GOTO(mary_compare_open_data(&options->data, &pass.models[0], pass.count == 2 ? &pass.models[1] : NULL,
-                                         &inputs, &data),
-                  done);
-    if (mary_data_unscaled(data))
-        mary_cli_warn(verb, "8-bit data is fed as 0..255; --scale, --mean and --std would change that");
-    validation->labelled = mary_data_has_labels(data);
-    validation->data = mary_strdup(mary_data_description(data));
-    if (validation->data == NULL) {
-        status = mary_fail_memory(64);
-        goto done;
-    }
-    MARY_TRY_GOTO(run_all(&pass, data, &shapes, &shape_count), done);
-    for (int m = 0; m < pass.count; m++)
-        validation->models[m].peak = mary_cli_model_peak(options->paths[m], &options->session, shapes, shape_count);
+    MARY_TRY_GOTO(mary_compare_inputs(&pass.models[0], count == 2 ? &pass.models[1] : NULL, &inputs), done);
+    MARY_TRY_GOTO(data->begin(data->context, inputs, pass.models[0].input_count, 0), done);
+    status = run_all(&pass, data);
 done:
-    mary_data_close(&data);
     mary_free(inputs);
-    mary_free(shapes);
     for (int m = 0; m < 2; m++) {
         mary_free(pass.outputs[m]);
-        mary_cli_model_close(&pass.models[m]);
+        mary_opened_model_close(&pass.models[m]);
     }
     return status;
-}
-
-void mary_validation_free(mary_validation *validation)
-{
-    for (int i = 0; i < validation->output_count; i++)
-        mary_free(validation->outputs[i].name);
-    for (size_t i = 0; i < validation->layer_count; i++) {
-        mary_compared_layer *layer = &validation->layers[i];
-        mary_free(layer->node);
-        mary_free(layer->op);
-        mary_free(layer->output);
-        mary_free(layer->stored);
-        mary_free(layer->spread);
-        mary_free(layer->thresholds);
-    }
-    mary_free(validation->layers);
-    mary_free(validation->outputs);
-    mary_free(validation->data);
-    memset(validation, 0, sizeof *validation);
-}
-
-double mary_validation_drop(const mary_validation *validation)
-{
-    const mary_accuracy *a = &validation->models[0].accuracy, *b = &validation->models[1].accuracy;
-    return mary_percent(a->top1, a->samples) - mary_percent(b->top1, b->samples);
-}
-
-double mary_validation_change(const mary_validation *validation)
-{
-    return 0 - mary_validation_drop(validation); /* subtracted, so that no change is +0 */
-}
-
-bool mary_validation_missed(const mary_validation *validation)
-{
-    /* Both are multiples of 100/samples: the tolerance only takes away rounding. */
-    return validation->max_drop >= 0 && mary_validation_drop(validation) > validation->max_drop + 1e-9;
 }

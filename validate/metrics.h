@@ -1,8 +1,8 @@
 /* What validation measures. Everything accumulates; nothing is kept per sample. */
-#ifndef MARY_CLI_METRICS_H
-#define MARY_CLI_METRICS_H
+#ifndef MARY_VALIDATE_METRICS_H
+#define MARY_VALIDATE_METRICS_H
 
-#include "cli/cli.h"
+#include "onnx/status.h"
 
 /* ---- how close one array is to a reference ---- */
 typedef struct mary_similarity {

@@ -1,0 +1,11 @@
+# Run by CPack on the staged files: manual pages compressed and archives without debugging information, as Debian wants them.
+find_program(GZIP gzip REQUIRED)
+find_program(STRIP strip REQUIRED)
+file(GLOB_RECURSE pages ${CPACK_TEMPORARY_DIRECTORY}/*.1)
+foreach(page IN LISTS pages)
+  execute_process(COMMAND ${GZIP} -9nf ${page} COMMAND_ERROR_IS_FATAL ANY)
+endforeach()
+file(GLOB_RECURSE archives ${CPACK_TEMPORARY_DIRECTORY}/*.a)
+foreach(archive IN LISTS archives)
+  execute_process(COMMAND ${STRIP} --strip-debug --remove-section=.comment --remove-section=.note ${archive} COMMAND_ERROR_IS_FATAL ANY)
+endforeach()

@@ -1,0 +1,281 @@
+"""mary.convert and mary.dequantize."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import tempfile
+from ctypes import POINTER, byref, c_char_p, c_void_p
+from typing import Any, Callable, Iterator, Mapping, Sequence
+
+from ._arrays import Feed
+from ._errors import MaryError, UsageError
+from ._library import SAME_LEVELS, Array, Calibration, ConvertOptions, ProgressFunction, SampleFunction, check, decoded, file_path
+from ._library import integer, library, text
+from ._model import ModelInput, ModelOutput, check_output, loaded, store
+from ._reports import ActivationReport, CalibrationReport, ConvertReport, FloatNodeReport, LayerReport
+from ._samples import Samples, SampleSource
+
+__all__ = ["convert", "dequantize", "methods", "calibration_methods"]
+
+_USAGE = 2
+
+
+class _Callbacks:
+    """Python functions that libmary calls. An exception ends the conversion and is raised from convert."""
+
+    def __init__(self, source: SampleSource | None, progress: Callable[[int, int], object] | None):
+        self.error: BaseException | None = None
+        self._progress = progress
+        self._samples = None if source is None else Samples(source)
+        self._iterator: Iterator[Any] = iter(())
+        self._feed: Feed | None = None
+        self._next = 0
+        self.calibration = Calibration()
+        if self._samples is not None:
+            self.calibration.count = self._samples.count()
+            if self.calibration.count == 0:
+                raise UsageError("calibration_data_reader has no samples")
+            self.calibration.sample = SampleFunction(self._sample)
+
+    def _sample(self, _: Any, index: int, inputs: Any, count: Any) -> int:
+        try:
+            if index == 0:
+                self._iterator, self._next = iter(self._samples), 0  # type: ignore[arg-type]
+            if index != self._next:
+                raise MaryError(f"calibration run {index} was asked for after {self._next - 1}")
+            try:
+                batch = next(self._iterator)
+            except StopIteration:
+                raise UsageError(f"calibration_data_reader gave {index} batches where it had given {self.calibration.count}") from None
+            self._feed = Feed(batch)
+            self._next += 1
+            inputs[0] = ctypes.cast(self._feed.arrays, POINTER(Array))
+            count[0] = self._feed.count
+            return 0
+        except BaseException as error:
+            self.error = error
+            return _USAGE
+
+    def progress(self, _: Any, done: int, total: int) -> None:
+        if self._progress is None or self.error is not None:
+            return
+        try:
+            self._progress(done, total)
+        except BaseException as error:
+            self.error = error
+
+
+def _names(option: str, values: Any) -> tuple[Any, int]:
+    if isinstance(values, str):
+        values = [values]
+    try:
+        encoded = [text(option, value) for value in values]
+    except TypeError:
+        raise UsageError(f"{option} is a list of strings, not {values!r}") from None
+    return (c_char_p * max(len(encoded), 1))(*encoded), len(encoded)
+
+
+def _first_last(value: int | str) -> int:
+    if value == "same":
+        return SAME_LEVELS
+    return 0 if value == 0 and not isinstance(value, bool) else integer("first_last", value, 2, 256)
+
+
+def _levels(levels: int | None, bits: int | None) -> int:
+    if levels is not None and bits is not None:
+        raise UsageError("levels and bits exclude each other")
+    if bits is not None:
+        return 1 << integer("bits", bits, 1, 8)
+    return 0 if levels is None else integer("levels", levels, 2, 256)
+
+
+def _activations(value: int | str) -> int:
+    if value == "float" or value == "8":
+        return 8 if value == "8" else 0
+    number = integer("activations", value, 0, 8)
+    if number not in (0, 8):
+        raise UsageError(f"activations is 8 or 'float', not {value!r}")
+    return number
+
+
+def convert(
+    model_input: ModelInput,
+    model_output: ModelOutput = None,
+    levels: int | None = None,
+    activations: int | str = "float",
+    calibration_data_reader: SampleSource | None = None,
+    *,
+    bits: int | None = None,
+    first_last: int | str = 0,
+    method: str | None = None,
+    per_channel: bool = False,
+    per_tensor: bool = False,
+    nodes_to_exclude: Sequence[str] = (),
+    nodes_to_include: Sequence[str] = (),
+    op_types: Sequence[str] = (),
+    config: str | os.PathLike[str] | Mapping[str, Any] | None = None,
+    calibration_method: str | None = None,
+    no_bias_correction: bool = False,
+    no_equalization: bool = False,
+    no_functions: bool = False,
+    no_fold_constants: bool = False,
+    no_fold_batchnorm: bool = False,
+    no_remove_identity: bool = False,
+    no_deduplicate: bool = False,
+    no_drop_unused: bool = False,
+    threads: int = 0,
+    seed: int = 0,
+    progress: Callable[[int, int], object] | None = None,
+) -> ConvertReport:
+    """Gives every weight of Conv, ConvTranspose, Gemm and MatMul one of M levels. Options are those of `mary convert`.
+
+    Args:
+        model_input: a path, the bytes of a file, or an onnx.ModelProto, which is left as it is.
+        model_output: a path (written atomically; over 2 GiB the weights go to "<path>.data"), an onnx.ModelProto or bytearray that is
+            filled, or None: the report's `model` then has the bytes.
+        levels: M, 2 to 256; None: 16. bits=b is the same as levels=2**b.
+        activations: 8 makes activations unsigned bytes, which needs samples; "float" leaves them.
+        calibration_data_reader: sample inputs: an object with get_next() -> {input name: array} or None, as ONNX Runtime has it, or any
+            iterable of such dicts. Arrays have the type and shape that the model wants. What can start over (a reader with rewind(), a
+            list) is read again for each pass; anything else is kept in memory.
+        first_last: M of the first and last layers; 0: 256; "same": as the others.
+        method: how levels are chosen; see methods(). None: "magnitude".
+        per_channel, per_tensor: levels for every row, or shared by the tensor; neither: whichever costs fewer bytes for the same error.
+        nodes_to_exclude, nodes_to_include, op_types: globs of node names; those of "Conv", "ConvTranspose", "Gemm", "MatMul".
+        config: settings per layer: a JSON file, or what it would hold as a dict.
+        calibration_method: see calibration_methods(); None: all are tried.
+        threads: 0: one per processor. The result does not depend on it.
+        progress: called with (done, total) weights.
+
+    Returns:
+        What became of every layer.
+
+    Raises:
+        UsageError, InvalidModelError, UnsupportedError, WriteError: as the classes say. An exception of the reader or of `progress`
+        comes through as it is; nothing is written then.
+    """
+    if per_channel and per_tensor:
+        raise UsageError("per_channel and per_tensor exclude each other")
+    check_output(model_output)
+    options = ConvertOptions()
+    options.levels = _levels(levels, bits)
+    options.first_last_levels = _first_last(first_last)
+    options.method = None if method is None else text("method", method)
+    options.granularity = 1 if per_channel else 2 if per_tensor else 0
+    options.include, options.include_count = _names("nodes_to_include", nodes_to_include)
+    options.exclude, options.exclude_count = _names("nodes_to_exclude", nodes_to_exclude)
+    options.op_types, options.op_type_count = _names("op_types", op_types)
+    options.activations = _activations(activations)
+    if options.activations == 8 and calibration_data_reader is None:
+        raise UsageError("activations=8 needs calibration_data_reader: some hundred sample inputs")
+    options.calibration_method = None if calibration_method is None else text("calibration_method", calibration_method)
+    options.no_bias_correction, options.no_equalization = bool(no_bias_correction), bool(no_equalization)
+    options.no_functions, options.no_fold_constants = bool(no_functions), bool(no_fold_constants)
+    options.no_fold_batchnorm, options.no_remove_identity = bool(no_fold_batchnorm), bool(no_remove_identity)
+    options.no_deduplicate, options.no_drop_unused = bool(no_deduplicate), bool(no_drop_unused)
+    options.threads = integer("threads", threads, 0, 1024)
+    options.seed = integer("seed", seed, 0, 2**64 - 1)
+    if progress is not None and not callable(progress):
+        raise UsageError("progress is a function of (done, total)")
+    callbacks = _Callbacks(calibration_data_reader, progress)
+    if callbacks.calibration.count > 0:
+        options.calibration = ctypes.pointer(callbacks.calibration)
+    if progress is not None:
+        options.progress = ProgressFunction(callbacks.progress)
+    with tempfile.TemporaryDirectory() if isinstance(config, Mapping) else _nothing() as folder:
+        if isinstance(config, Mapping):
+            path = os.path.join(folder, "config.json")
+            with open(path, "w", encoding="utf-8") as file:
+                json.dump(config, file)
+            options.config = file_path("config", path)
+        elif config is not None:
+            options.config = file_path("config", config)
+        return _run(model_input, model_output, options, callbacks)
+
+
+class _nothing:
+    def __enter__(self) -> str:
+        return ""
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+def _run(model_input: ModelInput, model_output: ModelOutput, options: ConvertOptions, callbacks: _Callbacks) -> ConvertReport:
+    handle = c_void_p()
+    with loaded(model_input) as model:
+        status = library.mary_convert(model, byref(options), byref(handle))
+        try:
+            if callbacks.error is not None:
+                raise callbacks.error
+            check(status)
+            report = _report(handle)
+            report.model = store(model, model_output)
+            return report
+        finally:
+            library.mary_convert_report_free(byref(handle))
+            callbacks.error = None  # its traceback holds this frame
+
+
+def _rows(get: Any, handle: c_void_p) -> Iterator[Any]:
+    index = 0
+    while row := get(handle, index):
+        yield row.contents
+        index += 1
+
+
+def _report(handle: c_void_p) -> ConvertReport:
+    totals = library.mary_convert_totals_of(handle).contents
+    calibration = library.mary_convert_calibration(handle).contents
+    warnings: list[str] = []
+    while (warning := library.mary_convert_warning(handle, len(warnings))) is not None:
+        warnings.append(decoded(warning))
+    return ConvertReport(
+        file_bytes_before=totals.file_before,
+        file_bytes_after=totals.file_after,
+        weights=totals.weights,
+        weights_quantised=totals.weights_quantised,
+        weight_bytes_before=totals.bytes_before,
+        weight_bytes_after=totals.bytes_after,
+        bits_per_weight=totals.bits_per_weight,
+        layers=[LayerReport.of(row) for row in _rows(library.mary_convert_layer, handle)],
+        activations=[ActivationReport.of(row) for row in _rows(library.mary_convert_activation, handle)],
+        float_nodes=[FloatNodeReport.of(row) for row in _rows(library.mary_convert_float_node, handle)],
+        calibration=CalibrationReport.of(calibration) if calibration.runs > 0 else None,
+        warnings=warnings,
+    )
+
+
+def dequantize(model_input: ModelInput, model_output: ModelOutput = None) -> bytes | None:
+    """Writes a model that convert made as a plain float one: standard operators, with exactly the weights that codes and levels stand for.
+
+    Args:
+        model_input, model_output: as for convert.
+
+    Returns:
+        The bytes when `model_output` is None, else None.
+    """
+    check_output(model_output)
+    with loaded(model_input) as model:
+        check(library.mary_dequantize(model))
+        return store(model, model_output)
+
+
+def _methods(get: Any) -> dict[str, str]:
+    found: dict[str, str] = {}
+    summary = c_char_p()
+    while (name := get(len(found), byref(summary))) is not None:
+        found[decoded(name)] = decoded(summary.value)
+    return found
+
+
+def methods() -> dict[str, str]:
+    """Ways of choosing levels (`method`): name -> one line about it."""
+    return _methods(library.mary_convert_method)
+
+
+def calibration_methods() -> dict[str, str]:
+    """Ways of choosing the ranges of activations (`calibration_method`): name -> one line about it."""
+    return _methods(library.mary_calibration_method)
