@@ -175,7 +175,8 @@ static bool describe(const mary_op_node *node, const mary_tensor *const *constan
 #define ACTIVATION(name, first, ...)                                                                                   \
     {                                                                                                                  \
         .domain = "", .type = name, .since = first, .flags = MARY_OP_IN_PLACE, .infer = mary_unary_infer,              \
-        .run = mary_unary_run, .channels_last = mary_unary_channels_last, __VA_ARGS__                                  \
+        .run = mary_unary_run, .channels_last = mary_unary_channels_last, .gradient = &mary_unary_gradient,            \
+        __VA_ARGS__                                                                                                    \
     }
 
 const mary_op mary_ops_activations[] = {

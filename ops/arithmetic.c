@@ -119,10 +119,10 @@ static mary_status infer_prelu(const mary_op_node *node, mary_op_call *call)
     return MARY_OK;
 }
 
-#define OPERATOR(name, first, preparation, inference)                                                                  \
+#define OPERATOR(name, first, preparation, inference, slope)                                                           \
     {                                                                                                                  \
         .domain = "", .type = name, .since = first, .flags = MARY_OP_IN_PLACE, .prepare = preparation,                 \
-        .infer = inference, .run = mary_binary_run, .channels_last = mary_broadcast_channels_last                      \
+        .infer = inference, .run = mary_binary_run, .channels_last = mary_broadcast_channels_last, .gradient = slope   \
     }
 
 /* The first definitions; see mary_broadcast_align. */
@@ -138,11 +138,11 @@ const mary_op mary_ops_arithmetic[] = {
     EARLY("Mul", mary_binary_infer),
     EARLY("Div", mary_binary_infer),
     EARLY("PRelu", infer_prelu),
-    OPERATOR("Add", 7, prepare, mary_binary_infer),
-    OPERATOR("Sub", 7, prepare, mary_binary_infer),
-    OPERATOR("Mul", 7, prepare, mary_binary_infer),
-    OPERATOR("Div", 7, prepare, mary_binary_infer),
-    OPERATOR("Mod", 10, prepare_mod, mary_binary_infer),
-    OPERATOR("PRelu", 7, prepare, infer_prelu),
+    OPERATOR("Add", 7, prepare, mary_binary_infer, &mary_add_gradient),
+    OPERATOR("Sub", 7, prepare, mary_binary_infer, &mary_sub_gradient),
+    OPERATOR("Mul", 7, prepare, mary_binary_infer, &mary_mul_gradient),
+    OPERATOR("Div", 7, prepare, mary_binary_infer, &mary_div_gradient),
+    OPERATOR("Mod", 10, prepare_mod, mary_binary_infer, NULL),
+    OPERATOR("PRelu", 7, prepare, infer_prelu, &mary_prelu_gradient),
     MARY_OP_END,
 };

@@ -2,6 +2,7 @@
  * into one product and one sum at load; training mode (opset 14 on) computes mean and variance of this batch. */
 #include <math.h>
 
+#include "ops/normalise_backward.h"
 #include "ops/rows.h"
 
 typedef struct batch_state {
@@ -231,6 +232,93 @@ static mary_status run(const mary_op_node *node, mary_op_call *call)
     return MARY_OK;
 }
 
+/* ---- gradients ---- */
+
+static bool needs_batch(const mary_op_node *node)
+{
+    return ((const batch_state *)node->state)->training;
+}
+
+/* Sums over the batch for scale and B. */
+static mary_status backward_scratch(const mary_op_node *node, const mary_gradient_call *call, size_t *bytes)
+{
+    (void)node;
+    *bytes = 2 * sizeof(double) * (size_t)channels_of(call->forward->inputs[0]);
+    return MARY_OK;
+}
+
+/* Fixed statistics: a product and a sum. */
+static void channel_backward(const mary_normalised *g, double mean, double inverse, bool second)
+{
+    const double factor = (g->scale != NULL ? (double)g->scale[0] : 1) * inverse;
+    const float slope = (float)(second ? factor * factor : factor);
+    for (int64_t o = 0; o < g->outer; o++) {
+        for (int64_t i = 0; i < g->inner; i++) {
+            const int64_t at = o * g->outer_step + i * g->inner_step;
+            const double dy = (double)g->dy[at];
+            if (g->dscale != NULL) {
+                const double z = ((double)g->x[at] - mean) * inverse;
+                *g->dscale += second ? dy * z * z : dy * z;
+            }
+            *g->dshift += dy;
+            if (g->dx != NULL)
+                g->dx[at] = (g->accumulate ? g->dx[at] : 0.0f) + slope * g->dy[at];
+        }
+    }
+}
+
+static mary_status backward(const mary_op_node *node, const mary_gradient_call *call)
+{
+    const batch_state *state = node->state;
+    const mary_op_call *forward = call->forward;
+    const mary_tensor *x = forward->inputs[0];
+    const bool last = x->layout == MARY_LAYOUT_CHANNELS_LAST, packed = state->channels > 0;
+    const int64_t channels = channels_of(x), pixels = mary_shape_count_range(&x->shape, 2, x->shape.rank);
+    float *const to[2] = {mary_gradient_of(call, 1), mary_gradient_of(call, 2)};
+    float *dx = mary_gradient_of(call, 0);
+    double *sums = call->scratch;
+    for (int64_t c = 0; c < 2 * channels; c++)
+        sums[c] = 0;
+    for (int64_t c = 0; c < channels && x->shape.dims[0] * pixels > 0; c++) {
+        const int64_t at = last ? c : c * pixels;
+        const mary_normalised group = {
+            .outer = x->shape.dims[0],
+            .inner = pixels,
+            .outer_step = channels * pixels,
+            .inner_step = last ? channels : 1,
+            .centred = true,
+            .epsilon = (double)state->epsilon,
+            .x = (const float *)x->data + at,
+            .dy = (const float *)call->output_gradients[0]->data + at,
+            .firsts = call->second && state->training ? (const float *)call->output_firsts[0]->data + at : NULL,
+            .scale = packed ? NULL : (const float *)forward->inputs[1]->data + c,
+            .dx = dx != NULL ? dx + at : NULL,
+            .accumulate = call->accumulate[0],
+            .dscale = to[0] != NULL ? sums + c : NULL,
+            .dshift = sums + channels + c};
+        if (state->training) {
+            mary_normalise_backward(&group);
+            continue;
+        }
+        const double mean = packed ? 0 : mary_tensor_double(forward->inputs[3], c);
+        const double inverse =
+            packed ? state->factors[c] : 1 / sqrt(mary_tensor_double(forward->inputs[4], c) + (double)state->epsilon);
+        channel_backward(&group, mean, inverse, call->second);
+    }
+    for (int k = 0; k < 2; k++) {
+        for (int64_t c = 0; to[k] != NULL && c < channels; c++)
+            to[k][c] = (call->accumulate[1 + k] ? to[k][c] : 0.0f) + (float)sums[k * channels + c];
+    }
+    return MARY_OK;
+}
+
+static const mary_op_gradient gradient = {.flags = MARY_GRADIENT_ANY_LAYOUT | MARY_GRADIENT_CURVED,
+                                          .inputs = 7,
+                                          .reads_inputs = 1 << 0 | 1 << 1 | 1 << 3 | 1 << 4,
+                                          .batch = needs_batch,
+                                          .scratch = backward_scratch,
+                                          .backward = backward};
+
 static bool channels_last(const mary_op_node *node, const mary_op_call *call, bool *wants)
 {
     const batch_state *state = node->state;
@@ -249,6 +337,7 @@ const mary_op mary_ops_batch_normalization[] = {
      .scratch = scratch,
      .run = run,
      .release = release,
-     .channels_last = channels_last},
+     .channels_last = channels_last,
+     .gradient = &gradient},
     MARY_OP_END,
 };

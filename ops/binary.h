@@ -47,6 +47,10 @@ mary_broadcast_loop *mary_binary_loop_for(const mary_binary_state *state, mary_t
 mary_status mary_binary_infer(const mary_op_node *node, mary_op_call *call);
 mary_status mary_binary_run(const mary_op_node *node, mary_op_call *call);
 
+/* binary_backward.c: of Add, Sub, Mul, Div and PRelu. */
+extern const mary_op_gradient mary_add_gradient, mary_sub_gradient, mary_mul_gradient, mary_div_gradient,
+    mary_prelu_gradient;
+
 /* Defines a loop: `expression` in a and b (both T) gives R. */
 #define MARY_BINARY_LOOP(name, T, R, expression)                                                                       \
     static void name(const void *context, const void *const *x, const int64_t *step, void *to, int64_t count)          \

@@ -2,6 +2,7 @@
  * crossed bounds give the upper one. */
 #include <float.h>
 
+#include "ops/gradient.h"
 #include "ops/unary.h"
 
 #define CLIP(name, T, low_bound, high_bound)                                                                           \
@@ -154,6 +155,22 @@ static bool describe_attributes(const mary_op_node *node, const mary_tensor *con
     return true;
 }
 
+/* What was not clipped is what came in. Bounds have no gradient. */
+static mary_status backward(const mary_op_node *node, const mary_gradient_call *call)
+{
+    (void)node;
+    const float *x = call->forward->inputs[0]->data, *y = call->forward->outputs[0]->data;
+    const float *dy = call->output_gradients[0]->data;
+    float *dx = mary_gradient_of(call, 0);
+    const int64_t count = mary_shape_count(&call->forward->inputs[0]->shape);
+    for (int64_t i = 0; dx != NULL && i < count; i++)
+        dx[i] = (call->accumulate[0] ? dx[i] : 0.0f) + (x[i] == y[i] ? dy[i] : 0.0f);
+    return MARY_OK;
+}
+
+static const mary_op_gradient gradient = {
+    .flags = MARY_GRADIENT_ANY_LAYOUT, .inputs = 1, .reads_inputs = 1, .reads_outputs = 1, .backward = backward};
+
 const mary_op mary_ops_clip[] = {
     {.domain = "",
      .type = "Clip",
@@ -164,7 +181,8 @@ const mary_op mary_ops_clip[] = {
      .infer = mary_unary_infer,
      .run = mary_unary_run,
      .channels_last = mary_unary_channels_last,
-     .activation = describe_attributes},
+     .activation = describe_attributes,
+     .gradient = &gradient},
     {.domain = "",
      .type = "Clip",
      .since = 11,
@@ -173,6 +191,7 @@ const mary_op mary_ops_clip[] = {
      .infer = infer,
      .run = run,
      .channels_last = mary_unary_channels_last,
-     .activation = describe},
+     .activation = describe,
+     .gradient = &gradient},
     MARY_OP_END,
 };

@@ -39,28 +39,58 @@ static mary_status infer(const mary_op_node *node, mary_op_call *call)
     return mary_op_set_output(node, call, 0, call->inputs[0]->type, &shape);
 }
 
+/* Input i goes *offset elements into the output; moved on to the next. */
+static void describe(const mary_op_call *call, int i, int axis, mary_copy *copy, int64_t *next)
+{
+    const mary_tensor *input = call->inputs[i];
+    int64_t to[MARY_MAX_RANK], from[MARY_MAX_RANK];
+    *copy = (mary_copy){0};
+    mary_tensor_strides(call->outputs[0], to);
+    mary_tensor_strides(input, from);
+    for (int d = 0; d < input->shape.rank; d++)
+        mary_copy_add(copy, input->shape.dims[d], from[d], to[d]);
+    *next += input->shape.dims[axis] * to[axis];
+}
+
 static mary_status run(const mary_op_node *node, mary_op_call *call)
 {
     const concat_state *state = node->state;
     mary_tensor *output = call->outputs[0];
     size_t element = mary_type_size(output->type);
-    int rank = output->shape.rank, axis;
-    int64_t to[MARY_MAX_RANK], from[MARY_MAX_RANK], offset = 0;
-    MARY_TRY(mary_copy_axis(node, state->axis, rank, &axis));
-    mary_tensor_strides(output, to);
+    int64_t offset = 0;
+    int axis;
+    MARY_TRY(mary_copy_axis(node, state->axis, output->shape.rank, &axis));
     for (int i = 0; i < call->input_count; i++) {
         const mary_tensor *input = call->inputs[i];
-        mary_copy copy = {0};
-        mary_tensor_strides(input, from);
-        for (int d = 0; d < rank; d++)
-            mary_copy_add(&copy, input->shape.dims[d], from[d], to[d]);
         void *target = mary_advance(output->data, offset, element);
+        mary_copy copy;
+        describe(call, i, axis, &copy, &offset);
         if (input->data != target) /* a producer may have written it there: see joins_channels */
             mary_copy_run(&copy, element, input->data, target, call->parallel);
-        offset += input->shape.dims[axis] * to[axis];
     }
     return MARY_OK;
 }
+
+static mary_status backward(const mary_op_node *node, const mary_gradient_call *call)
+{
+    const concat_state *state = node->state;
+    const float *from = call->output_gradients[0]->data;
+    int64_t offset = 0;
+    int axis;
+    MARY_TRY(mary_copy_axis(node, state->axis, call->forward->outputs[0]->shape.rank, &axis));
+    for (int i = 0; i < call->forward->input_count; i++) {
+        float *to = mary_copy_gradient(call, i);
+        const int64_t here = offset;
+        mary_copy copy;
+        describe(call->forward, i, axis, &copy, &offset);
+        if (to != NULL)
+            mary_copy_add_back(&copy, from + here, to, 1.0f);
+    }
+    return MARY_OK;
+}
+
+static const mary_op_gradient gradient = {
+    .flags = MARY_GRADIENT_ANY_LAYOUT, .inputs = ~(uint64_t)0, .backward = backward};
 
 static bool joins_channels(const mary_op_node *node, const mary_op_call *call)
 {
@@ -78,6 +108,7 @@ const mary_op mary_ops_concat[] = {
      .infer = infer,
      .run = run,
      .channels_last = mary_copy_channels_last,
-     .joins_channels = joins_channels},
+     .joins_channels = joins_channels,
+     .gradient = &gradient},
     MARY_OP_END,
 };

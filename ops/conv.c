@@ -5,12 +5,7 @@
 
 #include "onnx/memory.h"
 
-typedef struct conv {
-    mary_conv_attributes attributes;
-    mary_cpu cpu;
-    mary_shape w;  /* of the packed weights */
-    float *panels; /* NULL: the weights are not constant */
-} conv;
+typedef mary_conv_state conv;
 
 static mary_status prepare(mary_op_node *node)
 {
@@ -25,8 +20,11 @@ static mary_status prepare(mary_op_node *node)
 static void release(mary_op_node *node)
 {
     conv *state = node->state;
-    if (state != NULL)
+    if (state != NULL) {
         mary_free(state->panels);
+        mary_free(state->turned[0]);
+        mary_free(state->turned[1]);
+    }
     mary_free(state);
 }
 
@@ -49,7 +47,8 @@ static mary_status pack(mary_op_node *node, const mary_tensor *const *constants,
     size_t floats;
     if (!mary_conv_panels_size(group, filters, depth, taps, nr, &floats))
         return mary_op_fail(node, MARY_ERROR_INVALID, "the weights are too large");
-    state->panels = mary_alloc_aligned(floats * sizeof(float));
+    if (state->panels == NULL) /* else they are of the same size */
+        state->panels = mary_alloc_aligned(floats * sizeof(float));
     if (state->panels == NULL)
         return mary_fail_memory(floats * sizeof(float));
     mary_conv_panels_pack(w->data, group, filters, depth, taps, nr, state->panels);
@@ -216,7 +215,8 @@ static const char *kernel(const mary_op_node *node)
     {                                                                                                                  \
         .domain = "", .type = "Conv", .since = first, .until = last,                                                   \
         .flags = MARY_OP_EPILOGUE | MARY_OP_CHANNELS_ONLY, .prepare = prepare, .pack = pack, .infer = infer,           \
-        .scratch = scratch, .run = run, .release = release, .channels_last = channels_last, .kernel = kernel           \
+        .scratch = scratch, .run = run, .release = release, .channels_last = channels_last, .kernel = kernel,          \
+        .gradient = &mary_conv_gradient                                                                                \
     }
 
 const mary_op mary_ops_conv[] = {CONV(1, 0), MARY_OP_END};

@@ -68,6 +68,20 @@ const char *mary_conv_kernel_name(mary_cpu cpu, int64_t groups, int64_t depth, i
 mary_status mary_conv_scratch(const mary_conv_problem *problem, size_t *bytes);
 void mary_conv_run(const mary_conv_problem *problem, void *scratch);
 
+/* conv_backward.c. The gradient of the weights, [groups * filters][depth][taps], written or added to dw: of the
+ * convolution `problem` of `x`, with `dy` the gradient of its output; both channels last and dense. `squared`: x counts
+ * by its squares. */
+size_t mary_conv_weights_scratch(const mary_conv_problem *problem);
+void mary_conv_weights_run(const mary_conv_problem *problem, const float *x, const float *dy, bool squared, float *dw,
+                           bool accumulate, void *scratch);
+
+/* conv_depthwise_backward.c, mary_conv_is_depthwise only. The same, with scratch of its own; and the gradient of the
+ * input of `problem`, whose panels are the weights (of one group), for strides that have no forward form. */
+size_t mary_conv_depthwise_weights_scratch(const mary_conv_problem *problem);
+void mary_conv_depthwise_weights_run(const mary_conv_problem *problem, const float *x, const float *dy, bool squared,
+                                     float *dw, bool accumulate, void *scratch);
+void mary_conv_depthwise_input_run(const mary_conv_problem *problem, const float *dy, float *dx, bool accumulate);
+
 /* Floats of the panels of a layer, and filling them from w [groups * filters][depth][taps]. false: too large. */
 bool mary_conv_panels_size(int64_t groups, int64_t filters, int64_t depth, int64_t taps, int nr, size_t *floats);
 void mary_conv_panels_pack(const float *w, int64_t groups, int64_t filters, int64_t depth, int64_t taps, int nr,
@@ -80,6 +94,17 @@ typedef struct mary_conv_attributes {
     mary_window_attributes window;
     int64_t group;
 } mary_conv_attributes;
+
+/* node->state of Conv. */
+typedef struct mary_conv_state {
+    mary_conv_attributes attributes;
+    mary_cpu cpu;
+    mary_shape w;     /* of the packed weights */
+    float *panels;    /* NULL: the weights are not constant */
+    float *turned[2]; /* conv_backward.c: for the gradient of the input; of the squared weights; NULL: not made */
+} mary_conv_state;
+
+extern const mary_op_gradient mary_conv_gradient;
 
 mary_status mary_conv_parse(const mary_op_node *node, mary_conv_attributes *attributes);
 /* Checks X [N, C, ...] against weights of shape `w` ([M, C/group, k...]) and B, sets window, batch, groups, depth and

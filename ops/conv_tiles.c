@@ -195,26 +195,38 @@ static void tile_rows(const tiles *t, const place *at, int64_t pixel, int m, int
         rest /= w->output[axis];
     }
     const float *image = p->x + rest * w->input_pixels * p->x_stride + group * p->depth;
-    for (int i = 0; i < m; i++) {
-        int64_t first[MARY_WINDOW_AXES];
+    for (int i = 0; i < m;) {
+        int64_t first[MARY_WINDOW_AXES], count = 1;
         bool inside = true;
         for (int axis = 0; axis < MARY_WINDOW_AXES; axis++) {
             first[axis] = position[axis] * w->stride[axis] - w->pad[axis];
             inside = inside && first[axis] >= 0 && first[axis] + t->extent[axis] <= w->input[axis];
         }
         if (inside) {
+            /* This pixel and those behind it in its row whose windows lie inside, too. */
+            const int64_t step = w->stride[2] * p->x_stride;
+            count = (w->input[2] - t->extent[2] - first[2]) / w->stride[2] + 1;
+            count = count < w->output[2] - position[2] ? count : w->output[2] - position[2];
+            count = count < m - i ? count : m - i;
             const float *start = image + ((first[0] * w->input[1] + first[1]) * w->input[2] + first[2]) * p->x_stride;
             const float **to = at->rows + i;
-            for (int64_t run = 0; run < t->runs; run++, to += mr)
-                *to = start + t->offsets[run];
+            for (int64_t run = 0; run < t->runs; run++, to += mr) {
+                const float *pointer = start + t->offsets[run];
+                for (int64_t k = 0; k < count; k++)
+                    to[k] = pointer + k * step;
+            }
         } else {
             border_rows(t, at, first, image, i);
         }
-        int axis = MARY_WINDOW_AXES - 1;
-        while (axis >= 0 && ++position[axis] == w->output[axis])
-            position[axis--] = 0;
-        if (axis < 0)
-            image += w->input_pixels * p->x_stride;
+        i += (int)count;
+        position[2] += count;
+        for (int axis = MARY_WINDOW_AXES - 1; axis >= 0 && position[axis] == w->output[axis]; axis--) {
+            position[axis] = 0;
+            if (axis > 0)
+                position[axis - 1]++;
+            else
+                image += w->input_pixels * p->x_stride;
+        }
     }
 }
 

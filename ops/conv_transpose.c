@@ -3,12 +3,7 @@
 
 #include "onnx/memory.h"
 
-typedef struct conv_transpose {
-    mary_conv_transpose_attributes attributes;
-    mary_cpu cpu;
-    mary_shape w;  /* of the packed weights */
-    float *panels; /* NULL: the weights are not constant */
-} conv_transpose;
+typedef mary_conv_transpose_state conv_transpose;
 
 static mary_status prepare(mary_op_node *node)
 {
@@ -23,8 +18,11 @@ static mary_status prepare(mary_op_node *node)
 static void release(mary_op_node *node)
 {
     conv_transpose *state = node->state;
-    if (state != NULL)
+    if (state != NULL) {
         mary_free(state->panels);
+        mary_free(state->turned[0]);
+        mary_free(state->turned[1]);
+    }
     mary_free(state);
 }
 
@@ -48,7 +46,8 @@ static mary_status pack(mary_op_node *node, const mary_tensor *const *constants,
     size_t floats;
     MARY_TRY(mary_conv_transpose_kernel(node, &state->attributes, &w->shape, &window));
     MARY_TRY(panels_size(node, &w->shape, &window, &floats));
-    state->panels = mary_alloc_aligned(floats * sizeof(float));
+    if (state->panels == NULL) /* else they are of the same size */
+        state->panels = mary_alloc_aligned(floats * sizeof(float));
     if (state->panels == NULL)
         return mary_fail_memory(floats * sizeof(float));
     int64_t group = state->attributes.conv.group;
@@ -216,6 +215,7 @@ const mary_op mary_ops_conv_transpose[] = {
      .run = run,
      .release = release,
      .channels_last = channels_last,
-     .kernel = kernel},
+     .kernel = kernel,
+     .gradient = &mary_conv_transpose_gradient},
     MARY_OP_END,
 };

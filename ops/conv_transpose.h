@@ -11,6 +11,17 @@ typedef struct mary_conv_transpose_attributes {
     int64_t output_shape[MARY_WINDOW_AXES + 2]; /* the spatial axes, or all */
 } mary_conv_transpose_attributes;
 
+/* node->state of ConvTranspose. */
+typedef struct mary_conv_transpose_state {
+    mary_conv_transpose_attributes attributes;
+    mary_cpu cpu;
+    mary_shape w;     /* of the packed weights */
+    float *panels;    /* NULL: the weights are not constant */
+    float *turned[2]; /* conv_transpose_backward.c: for the gradient of the input; of the squared weights */
+} mary_conv_transpose_state;
+
+extern const mary_op_gradient mary_conv_transpose_gradient;
+
 mary_status mary_conv_transpose_parse(const mary_op_node *node, mary_conv_transpose_attributes *attributes);
 
 /* The window of weights of shape `w` ([C, M/group, k...]), as far as it does not depend on the input: kernel, stride,

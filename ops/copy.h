@@ -3,7 +3,7 @@
 #ifndef MARY_OPS_COPY_H
 #define MARY_OPS_COPY_H
 
-#include "ops/op.h"
+#include "ops/gradient.h"
 
 enum { MARY_COPY_RANK = 2 * MARY_MAX_RANK };
 
@@ -18,6 +18,12 @@ typedef struct mary_copy {
  * walks. Source and target do not overlap. */
 void mary_copy_run(const mary_copy *copy, size_t element, const void *source, void *target,
                    const mary_parallel *parallel);
+
+/* The other way, for gradients: source[sum i*from] += scale * target[sum i*to]; floats. Where `from` is 0 that is a
+ * sum. */
+void mary_copy_add_back(const mary_copy *copy, const float *target, float *source, float scale);
+/* The gradient of an input, made ready to be added to: zeros unless something is there already; NULL: not wanted. */
+float *mary_copy_gradient(const mary_gradient_call *call, int input);
 
 /* Adds one dimension; the caller keeps within MARY_COPY_RANK. */
 void mary_copy_add(mary_copy *copy, int64_t dim, int64_t from, int64_t to);

@@ -80,6 +80,18 @@ static mary_status run(const mary_op_node *node, mary_op_call *call)
     return MARY_OK;
 }
 
+static mary_status backward(const mary_op_node *node, const mary_gradient_call *call)
+{
+    (void)node;
+    float *to = mary_gradient_of(call, 0);
+    if (to != NULL)
+        mary_gradient_add(to, call->output_gradients[0]->data, mary_shape_count(&call->forward->inputs[0]->shape), 1.0f,
+                          call->accumulate[0]);
+    return MARY_OK;
+}
+
+static const mary_op_gradient gradient = {.flags = MARY_GRADIENT_ANY_LAYOUT, .inputs = 1, .backward = backward};
+
 /* Not a view: views skip run, and the mask would stay unwritten. */
 const mary_op mary_ops_dropout[] = {
     {.domain = "",
@@ -89,6 +101,7 @@ const mary_op mary_ops_dropout[] = {
      .prepare = prepare,
      .infer = infer,
      .run = run,
-     .channels_last = mary_copy_channels_last},
+     .channels_last = mary_copy_channels_last,
+     .gradient = &gradient},
     MARY_OP_END,
 };

@@ -16,11 +16,9 @@ static mary_status expand_infer(const mary_op_node *node, mary_op_call *call)
     return mary_copy_set_output(node, call, call->inputs[0]->type, &shape);
 }
 
-static mary_status expand_run(const mary_op_node *node, mary_op_call *call)
+static mary_copy expand_describe(const mary_op_call *call)
 {
-    (void)node;
-    const mary_tensor *input = call->inputs[0];
-    mary_tensor *output = call->outputs[0];
+    const mary_tensor *input = call->inputs[0], *output = call->outputs[0];
     int more = output->shape.rank - input->shape.rank;
     int64_t from[MARY_MAX_RANK], to[MARY_MAX_RANK];
     mary_copy copy = {0};
@@ -29,9 +27,29 @@ static mary_status expand_run(const mary_op_node *node, mary_op_call *call)
     for (int i = 0; i < output->shape.rank; i++)
         mary_copy_add(&copy, output->shape.dims[i], i < more || input->shape.dims[i - more] == 1 ? 0 : from[i - more],
                       to[i]);
-    mary_copy_run(&copy, mary_type_size(input->type), input->data, output->data, call->parallel);
+    return copy;
+}
+
+static mary_status expand_run(const mary_op_node *node, mary_op_call *call)
+{
+    (void)node;
+    const mary_copy copy = expand_describe(call);
+    mary_copy_run(&copy, mary_type_size(call->inputs[0]->type), call->inputs[0]->data, call->outputs[0]->data,
+                  call->parallel);
     return MARY_OK;
 }
+
+static mary_status expand_backward(const mary_op_node *node, const mary_gradient_call *call)
+{
+    (void)node;
+    float *to = mary_copy_gradient(call, 0);
+    const mary_copy copy = expand_describe(call->forward);
+    if (to != NULL)
+        mary_copy_add_back(&copy, call->output_gradients[0]->data, to, 1.0f);
+    return MARY_OK;
+}
+
+static const mary_op_gradient expand_gradient = {.inputs = 1, .backward = expand_backward};
 
 static mary_status tile_infer(const mary_op_node *node, mary_op_call *call)
 {
@@ -70,7 +88,13 @@ static mary_status tile_run(const mary_op_node *node, mary_op_call *call)
 }
 
 const mary_op mary_ops_expand[] = {
-    {.domain = "", .type = "Expand", .since = 8, .flags = MARY_OP_HALF, .infer = expand_infer, .run = expand_run},
+    {.domain = "",
+     .type = "Expand",
+     .since = 8,
+     .flags = MARY_OP_HALF,
+     .infer = expand_infer,
+     .run = expand_run,
+     .gradient = &expand_gradient},
     {.domain = "",
      .type = "Tile",
      .since = 6,

@@ -135,7 +135,8 @@ static mary_status prepare_is_inf(mary_op_node *node)
 #define FUNCTION(name, first, op_flags, preparation)                                                                   \
     {                                                                                                                  \
         .domain = "", .type = name, .since = first, .flags = op_flags, .prepare = preparation,                         \
-        .infer = mary_unary_infer, .run = mary_unary_run, .channels_last = mary_unary_channels_last                    \
+        .infer = mary_unary_infer, .run = mary_unary_run, .channels_last = mary_unary_channels_last,                   \
+        .gradient = &mary_unary_gradient                                                                               \
     }
 
 const mary_op mary_ops_functions[] = {

@@ -4,12 +4,7 @@
 #include "onnx/memory.h"
 #include "ops/product_plain.h"
 
-typedef struct gemm {
-    mary_gemm_attributes attributes;
-    mary_cpu cpu;
-    mary_shape b;  /* of the packed right operand */
-    float *panels; /* alpha * B'; NULL: B is not constant */
-} gemm;
+typedef mary_gemm_state gemm;
 
 static mary_status prepare(mary_op_node *node)
 {
@@ -24,8 +19,11 @@ static mary_status prepare(mary_op_node *node)
 static void release(mary_op_node *node)
 {
     gemm *state = node->state;
-    if (state != NULL)
+    if (state != NULL) {
         mary_free(state->panels);
+        mary_free(state->turned[0]);
+        mary_free(state->turned[1]);
+    }
     mary_free(state);
 }
 
@@ -41,7 +39,8 @@ static mary_status pack(mary_op_node *node, const mary_tensor *const *constants,
     size_t floats;
     if (!mary_product_panels_size(columns, depth, nr, &floats))
         return mary_op_fail(node, MARY_ERROR_INVALID, "the weights are too large");
-    state->panels = mary_alloc_aligned(floats * sizeof(float));
+    if (state->panels == NULL) /* else they are of the same size */
+        state->panels = mary_alloc_aligned(floats * sizeof(float));
     if (state->panels == NULL)
         return mary_fail_memory(floats * sizeof(float));
     mary_product_panels_pack(b->data, turned ? 1 : columns, turned ? depth : 1, columns, depth, nr,
@@ -157,6 +156,7 @@ const mary_op mary_ops_gemm[] = {
      .scratch = scratch,
      .run = run,
      .release = release,
-     .kernel = kernel},
+     .kernel = kernel,
+     .gradient = &mary_gemm_gradient},
     MARY_OP_END,
 };

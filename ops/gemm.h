@@ -9,6 +9,17 @@ typedef struct mary_gemm_attributes {
     bool trans_a, trans_b;
 } mary_gemm_attributes;
 
+/* node->state of Gemm. */
+typedef struct mary_gemm_state {
+    mary_gemm_attributes attributes;
+    mary_cpu cpu;
+    mary_shape b;     /* of the packed right operand */
+    float *panels;    /* alpha * B'; NULL: B is not constant */
+    float *turned[2]; /* gemm_backward.c: panels of alpha * B' transposed, and of its squares; NULL: not made */
+} mary_gemm_state;
+
+extern const mary_op_gradient mary_gemm_gradient;
+
 mary_status mary_gemm_parse(const mary_op_node *node, mary_gemm_attributes *attributes);
 /* Checks that C (may be NULL) broadcasts to [rows, columns]. */
 mary_status mary_gemm_check_c(const mary_op_node *node, const mary_tensor *c, mary_type type, int64_t rows,

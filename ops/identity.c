@@ -1,5 +1,5 @@
 /* Identity: the same bytes under another name. */
-#include "ops/op.h"
+#include "ops/gradient.h"
 
 #include <string.h>
 
@@ -25,6 +25,7 @@ const mary_op mary_ops_identity[] = {
      .flags = MARY_OP_VIEW | MARY_OP_HALF,
      .infer = mary_op_infer_same,
      .run = run,
-     .channels_last = channels_last},
+     .channels_last = channels_last,
+     .gradient = &mary_gradient_view},
     MARY_OP_END,
 };

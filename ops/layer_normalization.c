@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "ops/broadcast.h"
+#include "ops/normalise_backward.h"
 #include "ops/rows.h"
 
 typedef struct layer_state {
@@ -204,6 +205,70 @@ static mary_status run(const mary_op_node *node, mary_op_call *call)
     return MARY_OK;
 }
 
+/* ---- gradients ---- */
+
+static bool whole(const mary_tensor *p, int64_t length)
+{
+    return p == NULL || mary_shape_count(&p->shape) == length;
+}
+
+/* Sums for both parameters in double, then the scale in the shape of a row. */
+static mary_status backward_scratch(const mary_op_node *node, const mary_gradient_call *call, size_t *bytes)
+{
+    int axis;
+    MARY_TRY(find_axis(node, call->forward->inputs[0], &axis));
+    mary_shape row = row_shape(call->forward->inputs[0], axis);
+    const int64_t length = mary_shape_count(&row);
+    for (int i = 1; i < 3; i++) {
+        if (mary_gradient_wanted(call, i) && !whole(parameter(call->forward, i), length))
+            return mary_op_fail(node, MARY_ERROR_UNSUPPORTED, "has no gradient for input %d, which is repeated", i);
+    }
+    *bytes = (size_t)length * (2 * sizeof(double) + sizeof(float));
+    return MARY_OK;
+}
+
+static mary_status backward(const mary_op_node *node, const mary_gradient_call *call)
+{
+    const layer_state *state = node->state;
+    const mary_tensor *x = call->forward->inputs[0];
+    float *dx = mary_gradient_of(call, 0);
+    double *sums = call->scratch;
+    int axis;
+    MARY_TRY(find_axis(node, x, &axis));
+    mary_shape row = row_shape(x, axis);
+    const int64_t length = mary_shape_count(&row), rows = mary_shape_count_range(&x->shape, 0, axis);
+    const float *scale = spread(parameter(call->forward, 1), &row, sums + 2 * length);
+    for (int64_t i = 0; i < 2 * length; i++)
+        sums[i] = 0;
+    for (int64_t i = 0; i < rows && length > 0; i++) {
+        const int64_t at = i * length;
+        const mary_normalised group = {.outer = 1,
+                                       .inner = length,
+                                       .inner_step = 1,
+                                       .scale_step = 1,
+                                       .centred = state->centred,
+                                       .epsilon = (double)state->epsilon,
+                                       .x = (const float *)x->data + at,
+                                       .dy = (const float *)call->output_gradients[0]->data + at,
+                                       .firsts = call->second ? (const float *)call->output_firsts[0]->data + at : NULL,
+                                       .scale = scale,
+                                       .dx = dx != NULL ? dx + at : NULL,
+                                       .accumulate = call->accumulate[0],
+                                       .dscale = sums,
+                                       .dshift = sums + length};
+        mary_normalise_backward(&group);
+    }
+    for (int k = 0; k < 2; k++) {
+        float *to = mary_gradient_of(call, 1 + k);
+        for (int64_t i = 0; to != NULL && i < length; i++)
+            to[i] = (call->accumulate[1 + k] ? to[i] : 0.0f) + (float)sums[k * length + i];
+    }
+    return MARY_OK;
+}
+
+static const mary_op_gradient gradient = {
+    .flags = MARY_GRADIENT_CURVED, .inputs = 7, .reads_inputs = 3, .scratch = backward_scratch, .backward = backward};
+
 const mary_op mary_ops_layer_normalization[] = {
     {.domain = "",
      .type = "LayerNormalization",
@@ -212,7 +277,8 @@ const mary_op mary_ops_layer_normalization[] = {
      .prepare = prepare,
      .infer = infer,
      .scratch = scratch,
-     .run = run},
+     .run = run,
+     .gradient = &gradient},
     {.domain = "",
      .type = "RMSNormalization",
      .since = 23,
@@ -220,6 +286,7 @@ const mary_op mary_ops_layer_normalization[] = {
      .prepare = prepare,
      .infer = infer,
      .scratch = scratch,
-     .run = run},
+     .run = run,
+     .gradient = &gradient},
     MARY_OP_END,
 };

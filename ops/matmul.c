@@ -1,23 +1,13 @@
 /* MatMul as numpy does it: leading dimensions broadcast, vectors gain a dimension that the result loses again. */
+#include "ops/matmul.h"
+
 #include <string.h>
 
 #include "onnx/memory.h"
-#include "ops/product.h"
 #include "ops/product_plain.h"
 
-typedef struct matmul {
-    mary_cpu cpu;
-    mary_shape b;  /* of the packed right operand */
-    float *panels; /* NULL: B is not constant */
-} matmul;
-
-/* Both operands as stacks of matrices, and the shape of the result. */
-typedef struct matmul_shapes {
-    int64_t rows, columns, depth;
-    int batch_rank;
-    int64_t batch_dims[MARY_MAX_RANK], a_steps[MARY_MAX_RANK], b_steps[MARY_MAX_RANK]; /* steps in whole matrices */
-    mary_shape result;
-} matmul_shapes;
+typedef mary_matmul_state matmul;
+typedef mary_matmul_shapes matmul_shapes;
 
 static mary_status prepare(mary_op_node *node)
 {
@@ -32,8 +22,11 @@ static mary_status prepare(mary_op_node *node)
 static void release(mary_op_node *node)
 {
     matmul *state = node->state;
-    if (state != NULL)
+    if (state != NULL) {
         mary_free(state->panels);
+        mary_free(state->turned[0]);
+        mary_free(state->turned[1]);
+    }
     mary_free(state);
 }
 
@@ -58,7 +51,8 @@ static mary_status pack(mary_op_node *node, const mary_tensor *const *constants,
     if (!mary_product_panels_size(columns, depth, nr, &floats) || !mary_size_mul(floats, (size_t)count, &bytes) ||
         !mary_size_mul(bytes, sizeof(float), &bytes))
         return mary_op_fail(node, MARY_ERROR_INVALID, "the weights are too large");
-    state->panels = mary_alloc_aligned(bytes);
+    if (state->panels == NULL) /* else they are of the same size */
+        state->panels = mary_alloc_aligned(bytes);
     if (state->panels == NULL)
         return mary_fail_memory(bytes);
     for (int64_t i = 0; i < count; i++)
@@ -69,7 +63,7 @@ static mary_status pack(mary_op_node *node, const mary_tensor *const *constants,
     return MARY_OK;
 }
 
-static mary_status describe(const mary_op_node *node, const mary_op_call *call, matmul_shapes *s)
+mary_status mary_matmul_describe(const mary_op_node *node, const mary_op_call *call, matmul_shapes *s)
 {
     const mary_shape *a = &call->inputs[0]->shape, *b = &call->inputs[1]->shape;
     char left[96], right[96];
@@ -127,7 +121,7 @@ static mary_status infer(const mary_op_node *node, mary_op_call *call)
                             mary_type_name(a->type));
     if (state->panels != NULL && !mary_shape_equal(&state->b, &b->shape))
         return mary_op_fail(node, MARY_ERROR_INTERNAL, "the weights changed their shape");
-    MARY_TRY(describe(node, call, &shapes));
+    MARY_TRY(mary_matmul_describe(node, call, &shapes));
     return mary_op_set_output(node, call, 0, a->type, &shapes.result);
 }
 
@@ -136,7 +130,7 @@ static mary_status float_product(const mary_op_node *node, const mary_op_call *c
     const matmul *state = node->state;
     int residual = node->epilogue.residual;
     matmul_shapes s;
-    MARY_TRY(describe(node, call, &s));
+    MARY_TRY(mary_matmul_describe(node, call, &s));
     size_t panel_floats;
     if (!mary_product_panels_size(s.columns, s.depth, mary_tile_kernel_for(state->cpu)->nr, &panel_floats))
         return mary_op_fail(node, MARY_ERROR_INVALID, "the product is too large");
@@ -181,7 +175,7 @@ static mary_status scratch(const mary_op_node *node, const mary_op_call *call, s
 static mary_status run_plain(const mary_op_node *node, mary_op_call *call)
 {
     matmul_shapes s;
-    MARY_TRY(describe(node, call, &s));
+    MARY_TRY(mary_matmul_describe(node, call, &s));
     int64_t size = (int64_t)mary_type_size(call->inputs[0]->type), count = 1;
     for (int i = 0; i < s.batch_rank; i++)
         count *= s.batch_dims[i];
@@ -237,6 +231,7 @@ const mary_op mary_ops_matmul[] = {
      .scratch = scratch,
      .run = run,
      .release = release,
-     .kernel = kernel},
+     .kernel = kernel,
+     .gradient = &mary_matmul_gradient},
     MARY_OP_END,
 };

@@ -12,6 +12,7 @@
 typedef struct mary_op mary_op;
 typedef struct mary_op_node mary_op_node;
 typedef struct mary_op_call mary_op_call;
+typedef struct mary_op_gradient mary_op_gradient; /* ops/gradient.h */
 
 /* Internal: infer returns it when an output's shape depends on an input value that is not known yet. The planner then
  * runs infer again just before run, with every input's data there. Never leaves the runtime; no message. */
@@ -116,6 +117,7 @@ struct mary_op {
     bool (*activation)(const mary_op_node *node, const mary_tensor *const *constants, mary_epilogue *epilogue);
     /* Name of the kernel that this node runs, for profiles; may be NULL. */
     const char *(*kernel)(const mary_op_node *node);
+    const mary_op_gradient *gradient; /* how gradients flow back through it; NULL: they do not */
 };
 
 /* Each file of ops/ exports one array, ended by a zeroed entry, and is listed in ops/table.c. */

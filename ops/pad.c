@@ -293,6 +293,42 @@ static mary_status run(const mary_op_node *node, mary_op_call *call)
     return MARY_OK;
 }
 
+/* Constant padding only: what was put around the input has no part in it. */
+static mary_status backward(const mary_op_node *node, const mary_gradient_call *call)
+{
+    const mary_tensor *x = call->forward->inputs[0], *y = call->forward->outputs[0];
+    float *to = mary_copy_gradient(call, 0);
+    const float *from = call->output_gradients[0]->data;
+    pad_axis axes[MARY_MAX_RANK];
+    int64_t in[MARY_MAX_RANK], out[MARY_MAX_RANK];
+    mary_copy copy = {0};
+    MARY_TRY(resolve(node, call->forward, axes));
+    if (to == NULL)
+        return MARY_OK;
+    mary_tensor_strides(x, in);
+    mary_tensor_strides(y, out);
+    for (int i = 0; i < x->shape.rank; i++) {
+        from += axes[i].before * out[i];
+        to += axes[i].first * in[i];
+        mary_copy_add(&copy, axes[i].kept, in[i], out[i]);
+    }
+    mary_copy_add_back(&copy, from, to, 1.0f);
+    return MARY_OK;
+}
+
+static mary_status check_mode(const mary_op_node *node)
+{
+    if (((const pad_state *)node->state)->mode != PAD_CONSTANT)
+        return mary_op_fail(node, MARY_ERROR_UNSUPPORTED, "gradients flow through constant padding only");
+    return MARY_OK;
+}
+
+static const mary_op_gradient gradient = {.flags = MARY_GRADIENT_ANY_LAYOUT,
+                                          .inputs = 1,
+                                          .reads_inputs = ~(uint64_t)1,
+                                          .check = check_mode,
+                                          .backward = backward};
+
 /* ---- CenterCropPad: the window of `shape` around the centre, zero outside ---- */
 
 static mary_status centre_prepare(mary_op_node *node)
@@ -355,7 +391,8 @@ const mary_op mary_ops_pad[] = {
      .prepare = prepare,
      .infer = infer,
      .run = run,
-     .channels_last = mary_copy_channels_last},
+     .channels_last = mary_copy_channels_last,
+     .gradient = &gradient},
     {.domain = "",
      .type = "CenterCropPad",
      .since = 18,

@@ -94,6 +94,14 @@ static mary_status describe(const mary_op_node *node, const mary_op_call *call, 
     return MARY_OK;
 }
 
+mary_status mary_pool_describe(const mary_op_node *node, const mary_op_call *call, mary_pool_shape *shape)
+{
+    pool_run r;
+    MARY_TRY(describe(node, call, &r));
+    *shape = (mary_pool_shape){r.window, r.kind == POOL_MAX, r.count_include_pad};
+    return MARY_OK;
+}
+
 static mary_status infer(const mary_op_node *node, mary_op_call *call)
 {
     const pool *state = node->state;
@@ -323,12 +331,16 @@ static bool channels_last(const mary_op_node *node, const mary_op_call *call, bo
            (state->kind != POOL_LP || state->p == 1 || state->p == 2);
 }
 
-#define POOL(name, first, last)                                                                                        \
+#define POOL(name, slope)                                                                                              \
     {                                                                                                                  \
-        .domain = "", .type = name, .since = first, .until = last, .prepare = prepare, .infer = infer, .run = run,     \
-        .channels_last = channels_last                                                                                 \
+        .domain = "", .type = name, .since = 1, .prepare = prepare, .infer = infer, .run = run,                        \
+        .channels_last = channels_last, .gradient = slope                                                              \
     }
 
-const mary_op mary_ops_pool[] = {
-    POOL("MaxPool", 1, 0),           POOL("AveragePool", 1, 0),  POOL("LpPool", 1, 0), POOL("GlobalMaxPool", 1, 0),
-    POOL("GlobalAveragePool", 1, 0), POOL("GlobalLpPool", 1, 0), MARY_OP_END};
+const mary_op mary_ops_pool[] = {POOL("MaxPool", &mary_pool_gradient),
+                                 POOL("AveragePool", &mary_pool_gradient),
+                                 POOL("LpPool", NULL),
+                                 POOL("GlobalMaxPool", &mary_pool_gradient),
+                                 POOL("GlobalAveragePool", &mary_pool_gradient),
+                                 POOL("GlobalLpPool", NULL),
+                                 MARY_OP_END};

@@ -2,6 +2,8 @@
 #ifndef MARY_OPS_POOL_H
 #define MARY_OPS_POOL_H
 
+#include "ops/window.h"
+
 #include "ops/cpu.h"
 #include "ops/op.h"
 
@@ -23,5 +25,15 @@ mary_pool_function mary_pool_scalar;
 #if defined(__x86_64__)
 mary_pool_function mary_pool_avx2, mary_pool_avx512;
 #endif
+
+/* What pool_backward.c has to know of a node and its shapes. */
+typedef struct mary_pool_shape {
+    mary_window window;
+    bool max; /* else the mean */
+    bool count_include_pad;
+} mary_pool_shape;
+mary_status mary_pool_describe(const mary_op_node *node, const mary_op_call *call, mary_pool_shape *shape);
+
+extern const mary_op_gradient mary_pool_gradient;
 
 #endif

@@ -7,6 +7,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "ops/copy.h"
 #include "ops/rows.h"
 
 typedef enum reduce_kind { MEAN, SUM, MAX, MIN, PROD, L1, L2, LOG_SUM, LOG_SUM_EXP, SUM_SQUARE, KINDS } reduce_kind;
@@ -443,6 +444,35 @@ static mary_status run(const mary_op_node *node, mary_op_call *call)
     return MARY_OK;
 }
 
+/* Of a sum and a mean: every element that was added up gets the sum's gradient, or its share of it. */
+static mary_status backward(const mary_op_node *node, const mary_gradient_call *call)
+{
+    const reduce_state *state = node->state;
+    const mary_tensor *x = call->forward->inputs[0], *y = call->forward->outputs[0];
+    float *to = mary_copy_gradient(call, 0);
+    bool reduced[MARY_MAX_RANK];
+    int64_t from[MARY_MAX_RANK], at[MARY_MAX_RANK];
+    mary_copy copy = {0};
+    MARY_TRY(find_reduced(node, call->forward, reduced));
+    if (to == NULL || mary_shape_count(&x->shape) == 0)
+        return MARY_OK;
+    mary_tensor_strides(x, from);
+    mary_tensor_strides(y, at);
+    for (int i = 0, kept = 0; i < x->shape.rank; i++) {
+        const bool there = !reduced[i] || state->keep_dims;
+        mary_copy_add(&copy, x->shape.dims[i], from[i], reduced[i] ? 0 : at[kept]);
+        kept += there;
+    }
+    float share = 1.0f;
+    if (state->kind == MEAN)
+        share = (float)((double)mary_shape_count(&y->shape) / (double)mary_shape_count(&x->shape));
+    mary_copy_add_back(&copy, call->output_gradients[0]->data, to, call->second ? share * share : share);
+    return MARY_OK;
+}
+
+static const mary_op_gradient gradient = {
+    .flags = MARY_GRADIENT_ANY_LAYOUT, .inputs = 1, .reads_inputs = 1 << 1, .backward = backward};
+
 /* Over exactly all spatial axes, which stay as ones: [N, C, ...] to [N, C, 1...]. */
 static bool channels_last(const mary_op_node *node, const mary_op_call *call, bool *wants)
 {
@@ -457,14 +487,22 @@ static bool channels_last(const mary_op_node *node, const mary_op_call *call, bo
     return spatial;
 }
 
-#define REDUCE(name)                                                                                                   \
+#define REDUCE(name, slope)                                                                                            \
     {                                                                                                                  \
         .domain = "", .type = name, .since = 1, .prepare = prepare, .infer = infer, .run = run,                        \
-        .channels_last = channels_last                                                                                 \
+        .channels_last = channels_last, .gradient = slope                                                              \
     }
 
 const mary_op mary_ops_reduce[] = {
-    REDUCE("ReduceMean"),      REDUCE("ReduceSum"),       REDUCE("ReduceMax"), REDUCE("ReduceMin"),
-    REDUCE("ReduceProd"),      REDUCE("ReduceL1"),        REDUCE("ReduceL2"),  REDUCE("ReduceLogSum"),
-    REDUCE("ReduceLogSumExp"), REDUCE("ReduceSumSquare"), MARY_OP_END,
+    REDUCE("ReduceMean", &gradient),
+    REDUCE("ReduceSum", &gradient),
+    REDUCE("ReduceMax", NULL),
+    REDUCE("ReduceMin", NULL),
+    REDUCE("ReduceProd", NULL),
+    REDUCE("ReduceL1", NULL),
+    REDUCE("ReduceL2", NULL),
+    REDUCE("ReduceLogSum", NULL),
+    REDUCE("ReduceLogSumExp", NULL),
+    REDUCE("ReduceSumSquare", NULL),
+    MARY_OP_END,
 };

@@ -1,5 +1,6 @@
 /* Reshape, Flatten, Squeeze, Unsqueeze: the same bytes under another shape. */
 #include "ops/copy.h"
+#include "ops/gradient.h"
 
 #include <string.h>
 
@@ -186,7 +187,7 @@ static mary_status unsqueeze_infer(const mary_op_node *node, mary_op_call *call)
 #define VIEW(name, prepare_node, infer_shape)                                                                          \
     {                                                                                                                  \
         .domain = "", .type = name, .since = 1, .flags = MARY_OP_VIEW | MARY_OP_HALF, .prepare = prepare_node,         \
-        .infer = infer_shape, .run = run                                                                               \
+        .infer = infer_shape, .run = run, .gradient = &mary_gradient_view                                              \
     }
 
 const mary_op mary_ops_reshape[] = {

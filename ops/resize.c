@@ -258,25 +258,57 @@ static mary_status scratch(const mary_op_node *node, const mary_op_call *call, s
     return MARY_OK;
 }
 
+/* Axes with their tables in `memory`; *same: nothing is resized. */
+static mary_status fill(const mary_op_node *node, const mary_op_call *call, char *memory, resize_axis *axes, bool *same)
+{
+    const resize_state *state = node->state;
+    *same = true;
+    MARY_TRY(resolve(node, call, true, axes));
+    for (int i = 0; i < call->inputs[0]->shape.rank; i++) {
+        size_t size;
+        MARY_TRY(mary_resize_axis_size(node, &state->rule, &axes[i], &size));
+        if (!axes[i].same)
+            mary_resize_axis_fill(&state->rule, &axes[i], memory);
+        memory += size;
+        *same = *same && axes[i].same;
+    }
+    return MARY_OK;
+}
+
+static mary_status backward_scratch(const mary_op_node *node, const mary_gradient_call *call, size_t *bytes)
+{
+    return scratch(node, call->forward, bytes);
+}
+
+static mary_status backward(const mary_op_node *node, const mary_gradient_call *call)
+{
+    const mary_op_call *forward = call->forward;
+    float *dx = mary_copy_gradient(call, 0);
+    resize_axis axes[MARY_MAX_RANK];
+    bool same;
+    if (dx == NULL || mary_shape_count(&forward->outputs[0]->shape) == 0)
+        return MARY_OK;
+    MARY_TRY(fill(node, forward, call->scratch, axes, &same));
+    mary_resize_back(axes, forward->inputs[0], forward->outputs[0], call->output_gradients[0]->data, dx, call->second);
+    return MARY_OK;
+}
+
+static const mary_op_gradient gradient = {.flags = MARY_GRADIENT_ANY_LAYOUT,
+                                          .inputs = 1,
+                                          .reads_inputs = ~(uint64_t)1,
+                                          .scratch = backward_scratch,
+                                          .backward = backward};
+
 static mary_status run(const mary_op_node *node, mary_op_call *call)
 {
     const resize_state *state = node->state;
     const mary_tensor *input = call->inputs[0];
     mary_tensor *output = call->outputs[0];
     resize_axis axes[MARY_MAX_RANK];
-    char *memory = call->scratch;
-    bool same = true;
-    MARY_TRY(resolve(node, call, true, axes));
+    bool same;
     if (mary_shape_count(&output->shape) == 0)
         return MARY_OK;
-    for (int i = 0; i < output->shape.rank; i++) {
-        size_t size;
-        MARY_TRY(mary_resize_axis_size(node, &state->rule, &axes[i], &size));
-        if (!axes[i].same)
-            mary_resize_axis_fill(&state->rule, &axes[i], memory);
-        memory += size;
-        same = same && axes[i].same;
-    }
+    MARY_TRY(fill(node, call, call->scratch, axes, &same));
     if (!same) {
         mary_resize_run(&state->rule, axes, input, output, call->parallel);
         return MARY_OK;
@@ -301,7 +333,7 @@ static bool channels_last(const mary_op_node *node, const mary_op_call *call, bo
 #define RESIZE(name, prepare_node, first, final)                                                                       \
     {                                                                                                                  \
         .domain = "", .type = name, .since = first, .until = final, .prepare = prepare_node, .infer = infer,           \
-        .scratch = scratch, .run = run, .channels_last = channels_last                                                 \
+        .scratch = scratch, .run = run, .channels_last = channels_last, .gradient = &gradient                          \
     }
 
 const mary_op mary_ops_resize[] = {

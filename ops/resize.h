@@ -58,5 +58,8 @@ void mary_resize_axis_fill(const resize_rule *rule, resize_axis *axis, void *mem
  * `same`. */
 void mary_resize_run(const resize_rule *rule, const resize_axis *axes, const mary_tensor *input, mary_tensor *output,
                      const mary_parallel *parallel);
+/* Adds to dx, like `input`, what dy, like `output`, means for it. */
+void mary_resize_back(const resize_axis *axes, const mary_tensor *input, const mary_tensor *output, const float *dy,
+                      float *dx, bool second);
 
 #endif

@@ -125,26 +125,50 @@ static mary_status infer(const mary_op_node *node, mary_op_call *call)
     return mary_op_set_output(node, call, 0, call->inputs[0]->type, &shape);
 }
 
+/* The copy begins `offset` elements into the input. */
+static mary_status describe(const mary_op_node *node, const mary_op_call *call, mary_copy *copy, int64_t *offset)
+{
+    int64_t from[MARY_MAX_RANK], to[MARY_MAX_RANK];
+    slice_box box;
+    *copy = (mary_copy){0};
+    *offset = 0;
+    MARY_TRY(resolve(node, call, &box));
+    mary_tensor_strides(call->inputs[0], from);
+    mary_tensor_strides(call->outputs[0], to);
+    for (int i = 0; i < call->inputs[0]->shape.rank; i++) {
+        *offset += box.first[i] * from[i];
+        mary_copy_add(copy, box.count[i], box.step[i] * from[i], to[i]);
+    }
+    return MARY_OK;
+}
+
 static mary_status run(const mary_op_node *node, mary_op_call *call)
 {
     const mary_tensor *input = call->inputs[0];
     mary_tensor *output = call->outputs[0];
     size_t element = mary_type_size(input->type);
-    int64_t from[MARY_MAX_RANK], to[MARY_MAX_RANK], offset = 0;
-    mary_copy copy = {0};
-    slice_box box;
-    MARY_TRY(resolve(node, call, &box));
-    if (mary_shape_count(&output->shape) == 0)
-        return MARY_OK;
-    mary_tensor_strides(input, from);
-    mary_tensor_strides(output, to);
-    for (int i = 0; i < input->shape.rank; i++) {
-        offset += box.first[i] * from[i];
-        mary_copy_add(&copy, box.count[i], box.step[i] * from[i], to[i]);
-    }
-    mary_copy_run(&copy, element, mary_advance_const(input->data, offset, element), output->data, call->parallel);
+    mary_copy copy;
+    int64_t offset;
+    MARY_TRY(describe(node, call, &copy, &offset));
+    if (mary_shape_count(&output->shape) > 0)
+        mary_copy_run(&copy, element, mary_advance_const(input->data, offset, element), output->data, call->parallel);
     return MARY_OK;
 }
+
+static mary_status backward(const mary_op_node *node, const mary_gradient_call *call)
+{
+    float *to = mary_copy_gradient(call, 0);
+    mary_copy copy;
+    int64_t offset;
+    MARY_TRY(describe(node, call->forward, &copy, &offset));
+    if (to != NULL)
+        mary_copy_add_back(&copy, call->output_gradients[0]->data, to + offset, 1.0f);
+    return MARY_OK;
+}
+
+/* The bounds are looked at, too; they are never in the arena. */
+static const mary_op_gradient gradient = {
+    .flags = MARY_GRADIENT_ANY_LAYOUT, .inputs = 1, .reads_inputs = ~(uint64_t)1, .backward = backward};
 
 const mary_op mary_ops_slice[] = {
     {.domain = "",
@@ -154,6 +178,7 @@ const mary_op mary_ops_slice[] = {
      .prepare = prepare,
      .infer = infer,
      .run = run,
-     .channels_last = mary_copy_channels_last},
+     .channels_last = mary_copy_channels_last,
+     .gradient = &gradient},
     MARY_OP_END,
 };

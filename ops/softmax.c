@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "ops/gradient.h"
 #include "ops/rows.h"
 
 enum { COLUMNS = 128 };
@@ -178,15 +179,83 @@ static bool channels_last(const mary_op_node *node, const mary_op_call *call, bo
     return channels && (!state->matrix || mary_shape_count_range(shape, 2, shape->rank) == 1);
 }
 
-#define OPERATOR(name, op_flags)                                                                                       \
+/* ---- gradients ---- */
+
+/* One group of values that were normalised together, `step` apart. `firsts` is given for second derivatives. With p the
+ * probabilities, y_j has the derivative y_j (d_ij - p_i) by x_i, or d_ij - p_i where y is the logarithm. */
+typedef struct slope {
+    const float *y, *dy, *firsts;
+    float *dx;
+    int64_t count, step;
+    bool log, accumulate;
+} slope;
+
+static void slope_run(const slope *s)
+{
+    double sum = 0, sum_first = 0;
+    for (int64_t k = 0; k < s->count; k++) {
+        const double y = (double)s->y[k * s->step], dy = (double)s->dy[k * s->step];
+        const double weight = s->log ? 1 : y;
+        sum += s->firsts != NULL ? dy * weight * weight : dy * weight;
+        if (s->firsts != NULL)
+            sum_first += (double)s->firsts[k * s->step] * weight;
+    }
+    for (int64_t k = 0; k < s->count; k++) {
+        const double y = (double)s->y[k * s->step], dy = (double)s->dy[k * s->step];
+        const double p = s->log ? exp(y) : y, rest = 1 - p, weight = s->log ? 1 : y;
+        double result;
+        if (s->firsts == NULL) {
+            result = s->log ? dy - p * sum : y * (dy - sum);
+        } else {
+            const double own = dy * weight * weight, first = (double)s->firsts[k * s->step] * weight;
+            result = p * p * (sum - own) + own * rest * rest - sum_first * p * rest;
+            if (!s->log)
+                result += p * p * (sum_first - first) + first * rest * rest;
+        }
+        s->dx[k * s->step] = (s->accumulate ? s->dx[k * s->step] : 0.0f) + (float)result;
+    }
+}
+
+static mary_status backward(const mary_op_node *node, const mary_gradient_call *call)
+{
+    const softmax_state *state = node->state;
+    const mary_tensor *y = call->forward->outputs[0];
+    float *dx = mary_gradient_of(call, 0);
+    split s;
+    MARY_TRY(find_split(node, &y->shape, &s));
+    if (dx == NULL || mary_shape_count(&y->shape) == 0)
+        return MARY_OK;
+    if (y->layout == MARY_LAYOUT_CHANNELS_LAST) { /* dense: rows of channels */
+        s.outer *= s.inner;
+        s.inner = 1;
+    }
+    for (int64_t i = 0; i < s.outer * s.inner; i++) {
+        const int64_t at = i / s.inner * s.count * s.inner + i % s.inner;
+        const slope one = {.y = (const float *)y->data + at,
+                           .dy = (const float *)call->output_gradients[0]->data + at,
+                           .firsts = call->second ? (const float *)call->output_firsts[0]->data + at : NULL,
+                           .dx = dx + at,
+                           .count = s.count,
+                           .step = s.inner,
+                           .log = state->kind == LOG_SOFTMAX,
+                           .accumulate = call->accumulate[0]};
+        slope_run(&one);
+    }
+    return MARY_OK;
+}
+
+static const mary_op_gradient gradient = {
+    .flags = MARY_GRADIENT_ANY_LAYOUT | MARY_GRADIENT_CURVED, .inputs = 1, .reads_outputs = 1, .backward = backward};
+
+#define OPERATOR(name, op_flags, op_gradient)                                                                          \
     {                                                                                                                  \
         .domain = "", .type = name, .since = 1, .flags = op_flags, .prepare = prepare, .infer = infer, .run = run,     \
-        .channels_last = channels_last                                                                                 \
+        .channels_last = channels_last, .gradient = op_gradient                                                        \
     }
 
 const mary_op mary_ops_softmax[] = {
-    OPERATOR("Softmax", MARY_OP_IN_PLACE),
-    OPERATOR("LogSoftmax", MARY_OP_IN_PLACE),
-    OPERATOR("Hardmax", MARY_OP_IN_PLACE),
+    OPERATOR("Softmax", MARY_OP_IN_PLACE, &gradient),
+    OPERATOR("LogSoftmax", MARY_OP_IN_PLACE, &gradient),
+    OPERATOR("Hardmax", MARY_OP_IN_PLACE, NULL),
     MARY_OP_END,
 };

@@ -115,30 +115,60 @@ static int64_t part_length(const mary_op_node *node, const mary_op_call *call, i
     return even < total - sum ? even : total - sum;
 }
 
+/* Part i begins *offset elements into the input; `begin` is its place along the axis, moved on to the next part. */
+static void describe(const mary_op_node *node, const mary_op_call *call, int i, int axis, int64_t *begin,
+                     mary_copy *copy, int64_t *offset)
+{
+    const mary_tensor *input = call->inputs[0], *output = call->outputs[i];
+    int64_t from[MARY_MAX_RANK], to[MARY_MAX_RANK];
+    int64_t length = part_length(node, call, i, input->shape.dims[axis], *begin);
+    *copy = (mary_copy){0};
+    mary_tensor_strides(input, from);
+    *offset = *begin * from[axis];
+    *begin += length;
+    if (output == NULL)
+        return;
+    mary_tensor_strides(output, to);
+    for (int d = 0; d < input->shape.rank; d++)
+        mary_copy_add(copy, output->shape.dims[d], from[d], to[d]);
+}
+
 static mary_status run(const mary_op_node *node, mary_op_call *call)
 {
     const split_state *state = node->state;
     const mary_tensor *input = call->inputs[0];
     size_t element = mary_type_size(input->type);
-    int rank = input->shape.rank, axis;
-    int64_t from[MARY_MAX_RANK], to[MARY_MAX_RANK], begin = 0;
-    MARY_TRY(mary_copy_axis(node, state->axis, rank, &axis));
-    mary_tensor_strides(input, from);
+    int64_t begin = 0, offset;
+    mary_copy copy;
+    int axis;
+    MARY_TRY(mary_copy_axis(node, state->axis, input->shape.rank, &axis));
     for (int i = 0; i < call->output_count; i++) {
-        mary_tensor *output = call->outputs[i];
-        int64_t length = part_length(node, call, i, input->shape.dims[axis], begin);
-        if (output != NULL) {
-            mary_copy copy = {0};
-            mary_tensor_strides(output, to);
-            for (int d = 0; d < rank; d++)
-                mary_copy_add(&copy, output->shape.dims[d], from[d], to[d]);
-            mary_copy_run(&copy, element, mary_advance_const(input->data, begin * from[axis], element), output->data,
+        describe(node, call, i, axis, &begin, &copy, &offset);
+        if (call->outputs[i] != NULL)
+            mary_copy_run(&copy, element, mary_advance_const(input->data, offset, element), call->outputs[i]->data,
                           call->parallel);
-        }
-        begin += length;
     }
     return MARY_OK;
 }
+
+static mary_status backward(const mary_op_node *node, const mary_gradient_call *call)
+{
+    const split_state *state = node->state;
+    float *to = mary_copy_gradient(call, 0);
+    int64_t begin = 0, offset;
+    mary_copy copy;
+    int axis;
+    MARY_TRY(mary_copy_axis(node, state->axis, call->forward->inputs[0]->shape.rank, &axis));
+    for (int i = 0; i < call->forward->output_count; i++) {
+        describe(node, call->forward, i, axis, &begin, &copy, &offset);
+        if (to != NULL && call->output_gradients[i] != NULL)
+            mary_copy_add_back(&copy, call->output_gradients[i]->data, to + offset, 1.0f);
+    }
+    return MARY_OK;
+}
+
+static const mary_op_gradient gradient = {
+    .flags = MARY_GRADIENT_ANY_LAYOUT, .inputs = 1, .reads_inputs = 1 << 1, .backward = backward};
 
 const mary_op mary_ops_split[] = {
     {.domain = "",
@@ -149,6 +179,7 @@ const mary_op mary_ops_split[] = {
      .infer = infer,
      .run = run,
      .release = release,
-     .channels_last = mary_copy_channels_last},
+     .channels_last = mary_copy_channels_last,
+     .gradient = &gradient},
     MARY_OP_END,
 };

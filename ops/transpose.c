@@ -40,11 +40,10 @@ static mary_status infer(const mary_op_node *node, mary_op_call *call)
     return mary_op_set_output(node, call, 0, call->inputs[0]->type, &shape);
 }
 
-static mary_status run(const mary_op_node *node, mary_op_call *call)
+static mary_copy describe(const mary_op_node *node, const mary_op_call *call)
 {
     const transpose_state *state = node->state;
-    const mary_tensor *input = call->inputs[0];
-    mary_tensor *output = call->outputs[0];
+    const mary_tensor *input = call->inputs[0], *output = call->outputs[0];
     int rank = input->shape.rank;
     int64_t from[MARY_MAX_RANK], to[MARY_MAX_RANK];
     mary_copy copy = {0};
@@ -52,9 +51,27 @@ static mary_status run(const mary_op_node *node, mary_op_call *call)
     mary_tensor_strides(output, to);
     for (int i = 0; i < rank; i++)
         mary_copy_add(&copy, output->shape.dims[i], from[source_axis(state, rank, i)], to[i]);
-    mary_copy_run(&copy, mary_type_size(input->type), input->data, output->data, call->parallel);
+    return copy;
+}
+
+static mary_status run(const mary_op_node *node, mary_op_call *call)
+{
+    const mary_copy copy = describe(node, call);
+    mary_copy_run(&copy, mary_type_size(call->inputs[0]->type), call->inputs[0]->data, call->outputs[0]->data,
+                  call->parallel);
     return MARY_OK;
 }
+
+static mary_status backward(const mary_op_node *node, const mary_gradient_call *call)
+{
+    float *to = mary_copy_gradient(call, 0);
+    const mary_copy copy = describe(node, call->forward);
+    if (to != NULL)
+        mary_copy_add_back(&copy, call->output_gradients[0]->data, to, 1.0f);
+    return MARY_OK;
+}
+
+static const mary_op_gradient gradient = {.flags = MARY_GRADIENT_ANY_LAYOUT, .inputs = 1, .backward = backward};
 
 const mary_op mary_ops_transpose[] = {
     {.domain = "",
@@ -64,6 +81,7 @@ const mary_op mary_ops_transpose[] = {
      .prepare = prepare,
      .infer = infer,
      .run = run,
-     .channels_last = mary_copy_channels_last},
+     .channels_last = mary_copy_channels_last,
+     .gradient = &gradient},
     MARY_OP_END,
 };

@@ -81,6 +81,12 @@ bool mary_unary_channels_last(const mary_op_node *node, const mary_op_call *call
 /* The loop over all elements of input 0, whatever the layouts, in pieces on all threads. */
 void mary_unary_apply(const mary_op_call *call, mary_unary_loop *loop, const mary_unary_parameters *parameters);
 
+/* unary_backward.c: of every operator whose float loop is a kernel with a derivative. */
+extern const mary_op_gradient mary_unary_gradient;
+/* The derivative and the second derivative of a kernel's function; false: there is none here. */
+bool mary_unary_derivatives(mary_unary_kernel kernel, const mary_unary_parameters *parameters, double x, double *first,
+                            double *second);
+
 /* Iterations are independent even when input and output are the same memory. */
 #if defined(__clang__)
 #define MARY_INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")

@@ -1,6 +1,7 @@
 #include "runtime/program.h"
 
 #include "onnx/edit.h"
+#include "ops/gradient.h"
 #include "runtime/shapes.h"
 
 #include <stdio.h>
@@ -283,14 +284,15 @@ static mary_status widen_constants(mary_program *program, mary_program_node *nod
     return MARY_OK;
 }
 
-static mary_status pack_all(mary_program *program)
+static mary_status pack_all(mary_program *program, bool training)
 {
     for (size_t i = 0; i < program->node_count; i++) {
         mary_program_node *node = &program->nodes[i];
         if (node->removed)
             continue;
         MARY_TRY(widen_constants(program, node));
-        if (node->node.op->pack != NULL)
+        bool later = training && node->node.op->gradient != NULL && node->node.op->gradient->pack != NULL;
+        if (node->node.op->pack != NULL && !later)
             MARY_TRY(pack_node(program, node));
         node->node.model = NULL;
     }
@@ -337,8 +339,27 @@ static mary_status keep_lent(mary_program *program)
     return MARY_OK;
 }
 
-static mary_status build(mary_program *program, bool fuse, const mary_parallel *parallel)
+static void mark_parameters(mary_program *program)
 {
+    for (size_t n = 0; n < program->node_count; n++) {
+        const mary_program_node *node = &program->nodes[n];
+        const mary_op_gradient *gradient = node->node.op->gradient;
+        for (int i = 0; gradient != NULL && i < node->input_count && i < 64; i++) {
+            mary_program_value *value = node->inputs[i] < 0 ? NULL : &program->values[node->inputs[i]];
+            if (value == NULL || !value->constant || value->tensor.type != MARY_FLOAT || value->tensor.shape.rank < 1 ||
+                !(gradient->inputs >> i & 1))
+                continue;
+            value->constant = false;
+            value->parameter = true;
+        }
+    }
+}
+
+typedef enum program_purpose { TO_RUN, TO_OBSERVE, TO_TRAIN } program_purpose;
+
+static mary_status build(mary_program *program, program_purpose purpose, const mary_parallel *parallel)
+{
+    const bool fuse = purpose == TO_RUN;
     MARY_TRY(mary_model_inline_functions(program->model, has_double_levels(program->model->proto) ? NULL : "ai.mary"));
     MARY_TRY(check_supported(program));
     MARY_TRY(add_inputs(program));
@@ -346,6 +367,8 @@ static mary_status build(mary_program *program, bool fuse, const mary_parallel *
     MARY_TRY(add_outputs(program));
     MARY_TRY(check_ports(program));
     mary_program_remove_unused(program);
+    if (purpose == TO_TRAIN)
+        mark_parameters(program);
     MARY_TRY(mary_program_fold(program, fuse, parallel));
     mary_program_remove_unused(program);
     if (fuse) {
@@ -355,12 +378,12 @@ static mary_status build(mary_program *program, bool fuse, const mary_parallel *
         MARY_TRY(mary_program_shuffle(program));
         MARY_TRY(mary_program_fuse(program));
     }
-    MARY_TRY(pack_all(program));
+    MARY_TRY(pack_all(program, purpose == TO_TRAIN));
     return keep_lent(program);
 }
 
-mary_status mary_program_create(mary_model **model, mary_cpu cpu, bool fuse, const mary_parallel *parallel,
-                                mary_program **result)
+static mary_status create(mary_model **model, mary_cpu cpu, program_purpose purpose, const mary_parallel *parallel,
+                          mary_program **result)
 {
     *result = NULL;
     mary_program *program = mary_calloc(1, sizeof *program);
@@ -371,11 +394,23 @@ mary_status mary_program_create(mary_model **model, mary_cpu cpu, bool fuse, con
     program->model = *model;
     program->cpu = cpu;
     *model = NULL;
-    mary_status status = build(program, fuse, parallel);
+    mary_status status = build(program, purpose, parallel);
     if (status != MARY_OK)
         mary_program_free(&program);
     *result = program;
     return status;
+}
+
+mary_status mary_program_create(mary_model **model, mary_cpu cpu, bool fuse, const mary_parallel *parallel,
+                                mary_program **result)
+{
+    return create(model, cpu, fuse ? TO_RUN : TO_OBSERVE, parallel, result);
+}
+
+mary_status mary_program_create_training(mary_model **model, mary_cpu cpu, const mary_parallel *parallel,
+                                         mary_program **result)
+{
+    return create(model, cpu, TO_TRAIN, parallel, result);
 }
 
 mary_status mary_program_create_shapes(mary_model *model, mary_program **result)

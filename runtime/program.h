@@ -14,6 +14,7 @@ typedef struct mary_program_value {
     Onnx__TensorProto *message; /* the initializer whose bytes `tensor.data` borrows; NULL: none */
     void *owned;                /* memory of a constant that is ours */
     bool constant;
+    bool parameter; /* training only: a constant of the file whose values will change; `constant` is false then */
     bool graph_output;
     int producer; /* node that makes it; -1: none */
     int uses;     /* node inputs that read it, plus one for each graph output that it is */
@@ -55,6 +56,12 @@ typedef struct mary_program {
 mary_status mary_program_create(mary_model **model, mary_cpu cpu, bool fuse, const mary_parallel *parallel,
                                 mary_program **program);
 void mary_program_free(mary_program **program);
+
+/* A program to be trained: nothing is fused; float initializers with at least one dim that some node can give a
+ * gradient become parameters, which are neither folded nor packed; what `gradient->pack` packs is left to the trainer.
+ */
+mary_status mary_program_create_training(mary_model **model, mary_cpu cpu, const mary_parallel *parallel,
+                                         mary_program **program);
 
 /* A program for shape inference only: the model is borrowed and not changed, nothing is folded, fused or packed, and
  * nodes without an operator are left out instead of being an error. */

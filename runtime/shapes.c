@@ -139,6 +139,10 @@ mary_status mary_shapes_infer(const mary_program *program, const mary_tensor *in
     for (size_t i = 0; i < program->value_count; i++) {
         if (program->values[i].constant)
             shapes->tensors[i] = program->values[i].tensor;
+        if (program->values[i].parameter) {
+            shapes->tensors[i] = program->values[i].tensor;
+            shapes->tensors[i].data = NULL; /* it will change */
+        }
     }
     for (int i = 0; i < program->input_count; i++) {
         mary_tensor *tensor = &shapes->tensors[program->inputs[i].value];

@@ -20,7 +20,7 @@ build_packages=(gcc libc6-dev cmake ninja-build pkg-config libonnx-dev protobuf-
                 libzip-dev libjansson-dev libpng-dev libjpeg62-turbo-dev check jq dataset-fashion-mnist)
 test_packages=(python3 python3-venv ca-certificates g++ dpkg-dev file) # the last three: mary.h in C++, Debian packages
 ci_packages=(clang clang-format libclang-rt-14-dev libomp-14-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
-             chromium python3-torch)
+             chromium python3-torch python3-onnx)
 package_packages=(dpkg-dev file gzip binutils)
 
 say() { echo "setup: $*"; }

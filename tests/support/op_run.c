@@ -217,6 +217,29 @@ const mary_tensor *op_input_tensor(const op_case *c, int index)
     return &c->inputs[index];
 }
 
+const Onnx__NodeProto *op_node(op_case *c, int *opset)
+{
+    c->proto.op_type = (char *)(uintptr_t)c->type;
+    c->proto.domain = (char *)(uintptr_t)c->domain;
+    *opset = c->opset;
+    return &c->proto;
+}
+
+int op_input_count(const op_case *c)
+{
+    return c->input_count;
+}
+
+int op_output_count(const op_case *c)
+{
+    return c->output_count;
+}
+
+bool op_input_is_constant(const op_case *c, int index)
+{
+    return c->constant[index];
+}
+
 const mary_tensor *op_output(const op_case *c, int index)
 {
     ck_assert_msg(index < c->output_count && c->results[index].data != NULL, "there is no output %d", index);

@@ -85,6 +85,12 @@ mary_status op_infer_unknown(op_case *c, int unknown);
 /* True when op_run also ran channels last. */
 bool op_ran_channels_last(const op_case *c);
 
+/* The node as a file would have it, and which inputs are constants; for harnesses that run it themselves. */
+const Onnx__NodeProto *op_node(op_case *c, int *opset);
+int op_input_count(const op_case *c);
+int op_output_count(const op_case *c);
+bool op_input_is_constant(const op_case *c, int index);
+
 /* Output `index` of the plain run, dense; lives until the next run or op_case_free. */
 const mary_tensor *op_output(const op_case *c, int index);
 /* The inputs as they were made, random values too. */
