@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "onnx/coding/packed.h"
 #include "onnx/model.h"
 #include "onnx/wire.h"
 
@@ -14,6 +15,23 @@ static mary_status unpack(const void *bytes, size_t size, bool is_file, Onnx__Mo
     if (size == 0)
         return mary_fail(MARY_ERROR_INVALID, "the file is empty");
     return mary_wire_unpack(&onnx__model_proto__descriptor, bytes, size, is_file, (ProtobufCMessage **)(void *)proto);
+}
+
+/* A packed model becomes what it stands for. One that is packed twice stays an operator that nobody knows. */
+static mary_status expand(mary_model *model)
+{
+    const Onnx__TensorProto *stream = mary_packed_stream(model->proto);
+    uint8_t *plain;
+    size_t size;
+    if (stream == NULL)
+        return MARY_OK;
+    MARY_TRY(mary_packed_expand(stream->raw_data.data, stream->raw_data.len, &plain, &size));
+    onnx__model_proto__free_unpacked(model->proto, &mary_proto_allocator);
+    model->proto = NULL;
+    model->packed = true;
+    mary_status status = unpack(plain, size, false, &model->proto);
+    mary_free(plain);
+    return status;
 }
 
 void mary_model_free(mary_model **model)
@@ -50,6 +68,8 @@ static mary_status create(const void *bytes, size_t size, const char *path, bool
     else
         status = unpack(bytes, size, is_file, &made->proto);
     if (status == MARY_OK)
+        status = expand(made);
+    if (status == MARY_OK)
         *model = made;
     else
         mary_model_free(&made);
@@ -66,11 +86,16 @@ static mary_status load_bytes(const void *bytes, size_t size, const char *path, 
     return status;
 }
 
-mary_status mary_model_load_memory(const void *bytes, size_t size, mary_model **model)
+mary_status mary_model_load_bytes(const void *bytes, size_t size, const char *name, mary_model **model)
 {
     *model = NULL;
-    mary_status status = load_bytes(bytes, size, "<memory>", false, model);
-    return status == MARY_OK ? status : mary_fail_context(status, "<memory>");
+    mary_status status = load_bytes(bytes, size, name, false, model);
+    return status == MARY_OK ? status : mary_fail_context(status, "%s", name);
+}
+
+mary_status mary_model_load_memory(const void *bytes, size_t size, mary_model **model)
+{
+    return mary_model_load_bytes(bytes, size, "<memory>", model);
 }
 
 /* The file is mapped only while it is parsed: the peak is the messages, and pages that the kernel may drop. */
