@@ -59,6 +59,8 @@ mary_status mary_output_write(const char *path, const void *bytes, size_t size);
 
 /* Size of a file on disk; MARY_ERROR_INVALID naming the file when it cannot be read. */
 mary_status mary_cli_file_bytes(const char *path, uint64_t *bytes);
+/* All of a regular file, freed with mary_free; MARY_ERROR_INVALID naming the file when it cannot be read. */
+mary_status mary_cli_read_file(const char *path, void **bytes, size_t *size);
 /* "1.72 MB" (decimal units) into `text`, which is returned. */
 char *mary_cli_format_bytes(double bytes, char *text, size_t size);
 /* Most memory that this process ever had resident, in bytes. */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli/model.h"
+#include "cli/pack_report.h"
 #include "cli/report/json.h"
 #include "cli/report/table.h"
 #include "cli/verbs.h"
@@ -72,6 +73,7 @@ typedef struct inspection {
     layer *layers;
     size_t count, capacity;
     uint64_t weights, weight_bytes;
+    mary_pack_report *packing; /* NULL: the file is not packed */
 } inspection;
 
 static const Onnx__TensorProto *initializer(const inspection *in, const Onnx__NodeProto *node, size_t slot)
@@ -307,6 +309,13 @@ static mary_status print(const inspection *in)
     printf("\nweights   %" PRIu64 " in %s, %.2f bits each; all tensors %s\n", in->weights,
            mary_cli_format_bytes((double)in->weight_bytes, text, sizeof text), bits_per_weight(in),
            mary_cli_format_bytes((double)in->tensor_bytes, other, sizeof other));
+    if (in->packing == NULL)
+        return MARY_OK;
+    printf("\nThe file is packed; the sizes above are those of the model that it stands for, %s.\n\n",
+           mary_cli_format_bytes((double)mary_pack_totals_of(in->packing)->file_before, text, sizeof text));
+    MARY_TRY(mary_pack_report_print(in->packing));
+    putchar('\n');
+    mary_pack_totals_print(in->packing);
     return MARY_OK;
 }
 
@@ -374,7 +383,23 @@ static mary_status print_json(const inspection *in)
     json_object_set_new(root, "weight_bytes", json_integer((json_int_t)in->weight_bytes));
     json_object_set_new(root, "tensor_bytes", json_integer((json_int_t)in->tensor_bytes));
     json_object_set_new(root, "bits_per_weight", mary_json_real(bits_per_weight(in)));
+    json_object_set_new(root, "packed", json_boolean(in->packing != NULL));
+    if (in->packing != NULL)
+        json_object_set_new(root, "packing",
+                            mary_pack_report_json(in->packing, &(mary_pack_files){.input = "", .output = in->path}));
     return mary_json_write(root, NULL);
+}
+
+static mary_status describe_packing(inspection *in)
+{
+    void *bytes;
+    size_t size;
+    if (!in->model->packed)
+        return MARY_OK;
+    MARY_TRY(mary_cli_read_file(in->path, &bytes, &size));
+    mary_status status = mary_pack_describe(bytes, size, &in->packing);
+    mary_free(bytes);
+    return status;
 }
 
 static mary_status inspect(const arguments *given)
@@ -388,8 +413,10 @@ static mary_status inspect(const arguments *given)
     MARY_TRY_GOTO(mary_graph_index_create(model->proto->graph, &in.index), done);
     MARY_TRY_GOTO(mary_cli_model_bytes(model, given->model, &in.file_bytes), done);
     MARY_TRY_GOTO(inspect_layers(&in), done);
+    MARY_TRY_GOTO(describe_packing(&in), done);
     status = given->json ? print_json(&in) : print(&in);
 done:
+    mary_pack_report_free(&in.packing);
     mary_free(in.layers);
     mary_graph_index_free(&in.index);
     mary_model_free(&model);
