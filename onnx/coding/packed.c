@@ -122,7 +122,7 @@ static bool read_tensor(directory_reader *reader, mary_packed_tensor *tensor)
 }
 
 /* Tensors follow each other in the original, and their streams in the stream. */
-static mary_status read_directory(mary_packed *packed, const uint8_t *streams, size_t streams_size)
+mary_status mary_packed_read_directory(mary_packed *packed, const uint8_t *streams, size_t streams_size)
 {
     directory_reader reader = {packed->text, packed->text + packed->directory_size, false};
     size_t count = length(&reader), text = 0, plain = 0;
@@ -185,7 +185,7 @@ mary_status mary_packed_read(const uint8_t *bytes, size_t size, mary_packed *pac
         goto done;
     }
     reader.at += packed->coded_text_size;
-    status = read_directory(packed, reader.at, (size_t)(reader.end - reader.at));
+    status = mary_packed_read_directory(packed, reader.at, (size_t)(reader.end - reader.at));
 done:
     if (status != MARY_OK)
         mary_packed_free(packed);

@@ -44,6 +44,8 @@ const Onnx__TensorProto *mary_packed_stream(const Onnx__ModelProto *model);
 /* Reads everything but the payloads. Points into `bytes`. */
 mary_status mary_packed_read(const uint8_t *bytes, size_t size, mary_packed *packed);
 void mary_packed_free(mary_packed *packed);
+/* A step of that, by itself for the fuzz target: packed->text and the sizes are there, tensors are not. */
+mary_status mary_packed_read_directory(mary_packed *packed, const uint8_t *streams, size_t streams_size);
 /* The original, packed->plain_size bytes. Tensors are decoded in parallel when there is enough to do. */
 mary_status mary_packed_decode(const mary_packed *packed, uint8_t *plain);
 
