@@ -19,7 +19,7 @@ mary_status mary_binary_model_create(const mary_code_matrix *matrix, int common,
         mary_free(memory);
         return mary_fail_memory(bytes);
     }
-    mary_logistic_init(&m->tables);
+    m->tables = mary_logistic_tables();
     m->common = common;
     m->depth = (int)depth;
     m->nodes = nodes;

@@ -20,7 +20,7 @@ enum {
 };
 
 typedef struct mary_binary_model {
-    mary_logistic tables;
+    const mary_logistic *tables;
     int common;        /* the commonest code */
     int depth;         /* bits of an index among the others */
     size_t nodes;      /* 2^depth: of the tree of these bits, the first unused */

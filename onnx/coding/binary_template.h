@@ -5,18 +5,36 @@
  *   BINARY_BIT(coder, p, bit)    codes a bit: the decoder ignores `bit`, both return it
  *   BINARY_CODE                  the matrix's code at hand: a constant for the decoder, which writes it afterwards */
 
-static inline int walk_bit(mary_binary_model *m, BINARY_CODER *coder, mary_bit_model *const *models, int32_t *weights,
-                           int bit)
+static inline __attribute__((always_inline)) void walk_learn(mary_binary_model *m, mary_bit_model *const *models,
+                                                             int32_t *weights, const int32_t *inputs, unsigned p,
+                                                             const int bit)
+{
+    mary_mix_update(weights, inputs, MARY_BINARY_INPUTS, p, bit, MARY_BINARY_RATE);
+    for (int i = 0; i < MARY_BINARY_INPUTS; i++)
+        mary_bit_model_update(models[i], bit, MARY_BINARY_LIMIT, m->tables);
+}
+
+/* `rare`: a constant; a 1 is. Then the processor guesses that it is a 0, and goes on with what comes next while the
+ * decision is still being worked out. */
+static inline __attribute__((always_inline)) int walk_bit(mary_binary_model *m, BINARY_CODER *coder,
+                                                          mary_bit_model *const *models, int32_t *weights, int bit,
+                                                          const bool rare)
 {
     int32_t inputs[MARY_BINARY_INPUTS];
     for (int i = 0; i < MARY_BINARY_INPUTS; i++)
-        inputs[i] = m->tables.stretch[mary_bit_model_predict(*models[i])];
-    unsigned p = mary_mix(&m->tables, weights, inputs, MARY_BINARY_INPUTS);
+        inputs[i] = m->tables->stretch[mary_bit_model_predict(*models[i])];
+    unsigned p = mary_mix(m->tables, weights, inputs, MARY_BINARY_INPUTS);
     bit = BINARY_BIT(coder, p, bit);
-    mary_mix_update(weights, inputs, MARY_BINARY_INPUTS, p, bit, MARY_BINARY_RATE);
-    for (int i = 0; i < MARY_BINARY_INPUTS; i++)
-        mary_bit_model_update(models[i], bit, MARY_BINARY_LIMIT, &m->tables);
-    return bit;
+    if (!rare) {
+        walk_learn(m, models, weights, inputs, p, bit);
+        return bit;
+    }
+    if (__builtin_expect(bit, 0)) {
+        walk_learn(m, models, weights, inputs, p, 1);
+        return 1;
+    }
+    walk_learn(m, models, weights, inputs, p, 0);
+    return 0;
 }
 
 /* The index of a code other than the commonest, among these. `before`, `above`: codes, or the alphabet's size. */
@@ -27,7 +45,7 @@ static int walk_index(mary_binary_model *m, BINARY_CODER *coder, int before, int
         mary_bit_model *models[MARY_BINARY_INPUTS] = {&m->all[node], &m->in_row[node],
                                                       &m->before[(size_t)before * m->nodes + node],
                                                       &m->above[(size_t)above * m->nodes + node]};
-        node = 2 * node + (size_t)walk_bit(m, coder, models, m->index_weights[node], index >> i & 1);
+        node = 2 * node + (size_t)walk_bit(m, coder, models, m->index_weights[node], index >> i & 1, false);
     }
     return (int)(node - m->nodes);
 }
@@ -51,19 +69,20 @@ static bool BINARY_WALK(mary_binary_model *m, BINARY_CODER *coder, const mary_co
             mary_bit_model *models[MARY_BINARY_INPUTS] = {&m->row, &m->column[k], &m->near[near],
                                                           &m->pattern[pattern]};
             int code = BINARY_CODE;
-            int significant = walk_bit(m, coder, models, m->weights, code != common);
-            if (significant) {
+            if (walk_bit(m, coder, models, m->weights, code != common, true)) {
                 int before = k > 0 ? row[k - 1] : alphabet, above = r > 0 ? row[k - length] : alphabet;
                 int index = walk_index(m, coder, before, above, code - (code > common));
                 code = index + (index >= common);
                 if (code >= alphabet)
                     return false;
+                row[k] = (uint8_t)code;
+                recent = recent << 1 | 1;
+                m->history[k] = (uint8_t)(column << 1 | 1);
             } else {
-                code = common;
+                row[k] = (uint8_t)common;
+                recent <<= 1;
+                m->history[k] = (uint8_t)(column << 1);
             }
-            row[k] = (uint8_t)code;
-            recent = recent << 1 | (unsigned)significant;
-            m->history[k] = (uint8_t)(column << 1 | (unsigned)significant);
         }
     }
     return true;

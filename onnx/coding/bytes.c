@@ -17,11 +17,15 @@ static void match_advance(mary_bytes_model *m)
     if (m->at < MARY_BYTES_MATCH_LEAST)
         return;
     uint32_t *place = &m->places[place_of(m->history + m->at)];
-    if (m->match_length == 0 && *place > 0) {
-        m->match_at = *place;
-        while (m->match_length < MARY_BYTES_MATCH_MOST && m->match_at > (size_t)m->match_length &&
-               m->history[m->match_at - 1 - (size_t)m->match_length] == m->history[m->at - 1 - (size_t)m->match_length])
-            m->match_length++;
+    if (m->match_length < MARY_BYTES_MATCH_LEAST && *place > 0) {
+        size_t length = 0;
+        while (length < MARY_BYTES_MATCH_MOST && *place > length &&
+               m->history[*place - 1 - length] == m->history[m->at - 1 - length])
+            length++;
+        if (length >= MARY_BYTES_MATCH_LEAST) {
+            m->match_at = *place;
+            m->match_length = (int)length;
+        }
     }
     *place = (uint32_t)m->at;
 }
@@ -35,7 +39,7 @@ mary_status mary_bytes_model_create(const mary_byte_array *array, mary_bytes_mod
     *model = NULL;
     if (m == NULL)
         return mary_fail_memory(sizeof *m);
-    while (bits < (array->element == 0 ? 18 : 13) && (size_t)1 << bits < 8 * array->size)
+    while (bits < (array->element == 0 ? 15 : 13) && (size_t)1 << bits < 8 * array->size)
         bits++;
     m->bits = bits;
     m->slots = mary_alloc(MARY_BYTES_CONTEXTS * sizeof *m->slots << bits);
@@ -47,10 +51,11 @@ mary_status mary_bytes_model_create(const mary_byte_array *array, mary_bytes_mod
         mary_bytes_model_free(&m);
         return mary_fail_memory(array->size);
     }
-    mary_logistic_init(&m->tables);
+    m->tables = mary_logistic_tables();
     mary_bit_model_init(m->slots, (size_t)MARY_BYTES_CONTEXTS << bits);
     mary_bit_model_init(m->alone[0], MARY_BYTES_SETS * 256);
     mary_bit_model_init(m->match[0], 2 * (MARY_BYTES_MATCH_MOST + 1));
+    mary_bit_model_init(m->hits, MARY_BYTES_MATCH_MOST + 1);
     for (int s = 0; s < MARY_BYTES_SETS; s++) {
         for (int c = 0; c < MARY_BYTES_INPUTS; c++)
             m->weights[s][c] = MARY_MIX_ONE * 3 / 10;
@@ -117,9 +122,11 @@ void mary_bytes_append(mary_bytes_model *m, uint8_t byte)
     if (m->match_length > 0 && m->history[m->match_at] == byte) {
         m->match_at++;
         m->match_length += m->match_length < MARY_BYTES_MATCH_MOST;
-    } else {
-        m->match_length = 0;
+    } else { /* what differs in one byte, a number in a name, often goes on alike */
+        m->match_at++;
+        m->match_length = m->match_length >= 16;
     }
+    m->match_missed = false;
     m->history[m->at++] = byte;
     match_advance(m);
 }

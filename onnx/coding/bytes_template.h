@@ -7,7 +7,7 @@ static inline __attribute__((always_inline)) uint8_t walk_byte(mary_bytes_model 
 {
     const bool text = contexts == MARY_BYTES_CONTEXTS;
     const int count = contexts + 1 + text;
-    int expected = text && m->match_length > 0 ? m->history[m->match_at] | 256 : 0; /* 0: nothing is expected */
+    int expected = text && m->match_length > 0 && !m->match_missed ? m->history[m->match_at] | 256 : 0; /* 0: nothing is expected */
     unsigned partial = 1;                                                           /* the bits so far behind a 1 */
     for (int i = 7; i >= 0; i--) {
         mary_bit_model *models[MARY_BYTES_INPUTS];
@@ -22,14 +22,14 @@ static inline __attribute__((always_inline)) uint8_t walk_byte(mary_bytes_model 
             models[contexts + 1] = &m->match[expected == 0 ? 0 : m->match_length][expected >> i & 1];
         }
         for (int c = 0; c < count; c++)
-            inputs[c] = m->tables.stretch[mary_bit_model_predict(*models[c])];
+            inputs[c] = m->tables->stretch[mary_bit_model_predict(*models[c])];
         if (text && expected == 0)
             inputs[contexts + 1] = 0;
-        const unsigned p = mary_mix(&m->tables, m->weights[set], inputs, count);
+        const unsigned p = mary_mix(m->tables, m->weights[set], inputs, count);
         const int bit = BYTES_BIT(coder, p, coming >> i & 1);
         mary_mix_update(m->weights[set], inputs, count, p, bit, 15);
         for (int c = 0; c < count; c++)
-            mary_bit_model_update(models[c], bit, limit, &m->tables);
+            mary_bit_model_update(models[c], bit, limit, m->tables);
         partial = partial << 1 | (unsigned)bit;
     }
     return (uint8_t)partial;
@@ -39,8 +39,20 @@ static inline __attribute__((always_inline)) uint8_t walk_byte(mary_bytes_model 
 static void walk_text(mary_bytes_model *m, BYTES_CODER *coder, const mary_byte_array *array)
 {
     for (size_t at = 0; at < array->size; at++) {
-        const int set = mary_bytes_text_contexts(m);
-        array->bytes[at] = walk_byte(m, coder, set, MARY_BYTES_CONTEXTS, 60, array->bytes[at]);
+        int hit = 0;
+        if (m->match_length >= MARY_BYTES_MATCH_LONG) { /* one decision says that it goes on, mostly */
+            mary_bit_model *model = &m->hits[m->match_length];
+            const unsigned p = mary_bit_model_predict(*model) * 16 + 8;
+            hit = BYTES_BIT(coder, p, array->bytes[at] == m->history[m->match_at]);
+            mary_bit_model_update(model, hit, 255, m->tables);
+            m->match_missed = !hit;
+        }
+        if (hit) {
+            array->bytes[at] = m->history[m->match_at];
+        } else {
+            const int set = mary_bytes_text_contexts(m);
+            array->bytes[at] = walk_byte(m, coder, set, MARY_BYTES_CONTEXTS, 60, array->bytes[at]);
+        }
         mary_bytes_append(m, array->bytes[at]);
     }
 }

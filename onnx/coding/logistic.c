@@ -1,7 +1,13 @@
 #include "onnx/coding/logistic.h"
 
-void mary_logistic_init(mary_logistic *tables)
+#include <pthread.h>
+
+static mary_logistic shared;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void build(void)
 {
+    mary_logistic *tables = &shared;
     /* 65536 / (1 + exp(-x)) at x = -8, -7.5, ..., 8; between them straight lines, so that no machine's exp matters. */
     static const uint16_t knots[33] = {22,    36,    60,    98,    162,   267,   439,   720,   1179,  1921,  3108,
                                        4971,  7812,  11955, 17625, 24743, 32768, 40793, 47911, 53581, 57724, 60565,
@@ -17,4 +23,10 @@ void mary_logistic_init(mary_logistic *tables)
     }
     for (int n = 0; n < 1024; n++)
         tables->reciprocal[n] = 16384 / (2 * n + 3);
+}
+
+const mary_logistic *mary_logistic_tables(void)
+{
+    pthread_once(&once, build);
+    return &shared;
 }

@@ -16,7 +16,8 @@ typedef struct mary_logistic {
     int32_t reciprocal[1024]; /* 16384 / (2n + 3) */
 } mary_logistic;
 
-void mary_logistic_init(mary_logistic *tables);
+/* The tables, made at the first call; constant from then on. */
+const mary_logistic *mary_logistic_tables(void);
 
 /* A probability of a 1 and how often it was updated: 22 bits and 10. */
 typedef uint32_t mary_bit_model;

@@ -30,9 +30,14 @@ static inline void mary_range_start(mary_range_decoder *decoder, const uint8_t *
 static inline int mary_range_bit(mary_range_decoder *decoder, unsigned p)
 {
     uint64_t bound = (decoder->range >> 16) * p;
-    int bit = decoder->code < bound;
-    decoder->range = bit ? bound : decoder->range - bound;
-    decoder->code -= bit ? 0 : bound;
+    int bit = 0;
+    if (__builtin_expect(decoder->code < bound, 0)) {
+        bit = 1;
+        decoder->range = bound;
+    } else {
+        decoder->range -= bound;
+        decoder->code -= bound;
+    }
     if (decoder->range >> 32 == 0) {
         decoder->range <<= 32;
         decoder->code = decoder->code << 32 | mary_range_word(decoder);

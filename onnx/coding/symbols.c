@@ -3,6 +3,10 @@
  * blocks: both states, and the 16-bit words that decoding them consumes. */
 #include "onnx/coding/symbols_model.h"
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 void mary_distribution_rebuild(mary_distribution *d, int classes)
 {
     if (d->total >= MARY_SYMBOLS_MOST) {
@@ -121,12 +125,18 @@ static inline __attribute__((always_inline)) int decode_symbol(symbols_decoder *
                                                                const mary_lanes *sum)
 {
     const int slot = (int)(decoder->state & ((1u << MARY_SYMBOLS_SCALE) - 1));
+#ifdef __SSE2__
+    const __m128i *halves = (const __m128i *)sum, slots = _mm_set1_epi16((int16_t)slot);
+    const __m128i behind = _mm_packs_epi16(_mm_cmpgt_epi16(halves[0], slots), _mm_cmpgt_epi16(halves[1], slots));
+    const int symbol = __builtin_ctz((unsigned)_mm_movemask_epi8(behind) | 0x10000) - 1; /* the last before these */
+#else
     const mary_lanes behind = *sum > (int16_t)slot; /* -1 in each lane that begins behind it */
     int16_t parts[MARY_SYMBOLS_CLASSES];
     memcpy(parts, &behind, sizeof parts);
     int symbol = MARY_SYMBOLS_CLASSES - 1;
     for (int i = 0; i < MARY_SYMBOLS_CLASSES; i++)
         symbol += parts[i];
+#endif
     const uint32_t start = (uint32_t)starts[symbol], frequency = (uint32_t)starts[symbol + 1] - start;
     uint32_t state = frequency * (decoder->state >> MARY_SYMBOLS_SCALE) + (uint32_t)slot - start;
     if (state < MARY_SYMBOLS_LEAST_STATE) {
