@@ -2,10 +2,9 @@
  *
  *   mary_bench_coding MODEL.onnx...
  *
- * One line of JSON a model and coder: bytes of the file, of its codes (positions and tables included), bits per weight, the order-0 entropy of
- * the codes tensor by tensor, and MB/s of weights as floats, by processor time of one thread: for everything that unpacking does, and for the
- * streams of codes alone, when each coder decodes all of them. */
-#include <omp.h>
+ * One line of JSON a model and coder: bytes of the file, of its codes (positions and tables included), bits per weight,
+ * the order-0 entropy of the codes tensor by tensor, and MB/s of weights as floats, by processor time: for everything
+ * that unpacking does, and for the streams of codes alone, when each coder decodes all of them. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +20,7 @@ enum { REPEATS = 15, CODERS = 3 + MARY_SYMBOLS_CONTEXTS };
 static double now(void)
 {
     struct timespec time;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
     return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
@@ -62,11 +61,14 @@ static mary_status pack(const char *path, const char *coder, const uint8_t *byte
     for (size_t i = 0; mary_pack_row(report, i) != NULL; i++)
         entropy += mary_pack_row(report, i)->entropy * (double)mary_pack_row(report, i)->elements;
     uint64_t codes = t->codes + t->positions + t->tables;
-    printf("{\"model\": \"%s\", \"coder\": \"%s\", \"plain\": %zu, \"packed\": %zu, \"weights\": %llu, \"codes\": %llu, \"levels\": %llu, "
-           "\"biases\": %llu, \"other\": %llu, \"graph\": %llu, \"entropy\": %.4f, \"unpack_ms\": %.3f, \"unpack_mb_s\": %.0f}\n",
-           path, coder, size, packed_size, (unsigned long long)t->weights, (unsigned long long)codes, (unsigned long long)t->levels,
-           (unsigned long long)t->biases, (unsigned long long)t->other, (unsigned long long)t->graph,
-           t->weights == 0 ? 0 : entropy / (double)t->weights, 1e3 * best, 4e-6 * (double)t->weights / best);
+    printf("{\"model\": \"%s\", \"coder\": \"%s\", \"plain\": %zu, \"packed\": %zu, \"weights\": %llu, \"codes\": "
+           "%llu, \"levels\": %llu, "
+           "\"biases\": %llu, \"other\": %llu, \"graph\": %llu, \"entropy\": %.4f, \"unpack_ms\": %.3f, "
+           "\"unpack_mb_s\": %.0f}\n",
+           path, coder, size, packed_size, (unsigned long long)t->weights, (unsigned long long)codes,
+           (unsigned long long)t->levels, (unsigned long long)t->biases, (unsigned long long)t->other,
+           (unsigned long long)t->graph, t->weights == 0 ? 0 : entropy / (double)t->weights, 1e3 * best,
+           4e-6 * (double)t->weights / best);
     mary_pack_report_free(&report);
     mary_bytes_free(packed);
     return status;
@@ -112,7 +114,8 @@ static mary_status time_coders(const mary_code_matrix *matrix, double *bytes, do
 
 static mary_status coders_alone(const char *path, const uint8_t *bytes, size_t size)
 {
-    static const char *const names[CODERS] = {"huffman", "huffman gaps", "binary", "symbols 0", "symbols 1", "symbols 2", "symbols 3", "symbols 4"};
+    static const char *const names[CODERS] = {"huffman",   "huffman gaps", "binary",    "symbols 0",
+                                              "symbols 1", "symbols 2",    "symbols 3", "symbols 4"};
     double total[CODERS] = {0}, seconds[CODERS] = {0}, weights = 0;
     mary_model *model = NULL;
     mary_span *spans = NULL;
@@ -125,14 +128,16 @@ static mary_status coders_alone(const char *path, const uint8_t *bytes, size_t s
         if (span->kind != MARY_SPAN_CODES)
             continue;
         mary_code_matrix matrix = {span->rows, span->row_length, span->taps, 1, NULL};
-        const size_t codes = (size_t)(span->rows * span->row_length), row_bytes = mary_packed_row_bytes(span->row_length, span->bits);
+        const size_t codes = (size_t)(span->rows * span->row_length),
+                     row_bytes = mary_packed_row_bytes(span->row_length, span->bits);
         matrix.codes = mary_alloc(codes);
         if (matrix.codes == NULL) {
             status = mary_fail_memory(codes);
             goto done;
         }
         for (int64_t r = 0; r < span->rows; r++)
-            mary_packed_spread(bytes + span->offset + (size_t)r * row_bytes, span->row_length, span->bits, matrix.codes + r * span->row_length);
+            mary_packed_spread(bytes + span->offset + (size_t)r * row_bytes, span->row_length, span->bits,
+                               matrix.codes + r * span->row_length);
         for (size_t k = 0; k < codes; k++)
             matrix.alphabet = matrix.codes[k] >= matrix.alphabet ? matrix.codes[k] + 1 : matrix.alphabet;
         weights += (double)codes;
@@ -142,8 +147,8 @@ static mary_status coders_alone(const char *path, const uint8_t *bytes, size_t s
             goto done;
     }
     for (int i = 0; i < CODERS && weights > 0; i++)
-        printf("{\"model\": \"%s\", \"alone\": \"%s\", \"codes\": %.0f, \"bits\": %.4f, \"mb_s\": %.0f}\n", path, names[i], total[i],
-               8 * total[i] / weights, 4e-6 * weights / seconds[i]);
+        printf("{\"model\": \"%s\", \"alone\": \"%s\", \"codes\": %.0f, \"bits\": %.4f, \"mb_s\": %.0f}\n", path,
+               names[i], total[i], 8 * total[i] / weights, 4e-6 * weights / seconds[i]);
 done:
     mary_free(spans);
     mary_model_free(&model);
@@ -152,7 +157,6 @@ done:
 
 int main(int count, char **arguments)
 {
-    omp_set_num_threads(1);
     for (int i = 1; i < count; i++) {
         size_t size = 0;
         uint8_t *bytes = read_file(arguments[i], &size);

@@ -81,12 +81,12 @@ static mary_status print(const mary_pack_report *report, const mary_pack_files *
     putchar('\n');
     mary_pack_totals_print(report);
     printf("file     %s (%s) -> %s (%s), %.2f times smaller\n",
-           mary_cli_format_bytes((double)totals->file_before, before, sizeof before),
-           mary_cli_base_name(files->input), mary_cli_format_bytes((double)totals->file_after, after, sizeof after),
-           mary_cli_base_name(files->output), (double)totals->file_before / (double)totals->file_after);
+           mary_cli_format_bytes((double)totals->file_before, before, sizeof before), mary_cli_base_name(files->input),
+           mary_cli_format_bytes((double)totals->file_after, after, sizeof after), mary_cli_base_name(files->output),
+           (double)totals->file_before / (double)totals->file_after);
     if (files->original != NULL)
-        printf("         %.2f times smaller than %s (%s)\n",
-               (double)files->original_bytes / (double)totals->file_after, mary_cli_base_name(files->original),
+        printf("         %.2f times smaller than %s (%s)\n", (double)files->original_bytes / (double)totals->file_after,
+               mary_cli_base_name(files->original),
                mary_cli_format_bytes((double)files->original_bytes, before, sizeof before));
     return MARY_OK;
 }

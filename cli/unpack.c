@@ -41,7 +41,8 @@ static const struct argp argp = {
     .options = options,
     .parser = parse,
     .args_doc = "IN.onnx OUT.onnx",
-    .doc = "Write the file again that 'mary pack' was given, byte for byte: for runtimes that do not read packed models.",
+    .doc =
+        "Write the file again that 'mary pack' was given, byte for byte: for runtimes that do not read packed models.",
 };
 
 static mary_status unpack(const arguments *given)

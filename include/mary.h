@@ -222,8 +222,8 @@ MARY_API mary_status mary_dequantize(mary_model *model);
 
 /* ---- packing: a smaller file that means the same ---- */
 
-/* mary_model_load and mary_model_load_memory open packed models like any other; the two functions here work on the bytes
- * of files. A packed model is a valid ONNX model, with one operator that only mary knows. */
+/* mary_model_load and mary_model_load_memory open packed models like any other; the two functions here work on the
+ * bytes of files. A packed model is a valid ONNX model, with one operator that only mary knows. */
 
 typedef struct mary_pack_options {
     const char *coder; /* of codes: "huffman", "arithmetic" or "auto", the smallest for each tensor; NULL: "auto" */
@@ -233,9 +233,10 @@ typedef struct mary_pack_options {
 /* One tensor of the model. Strings live as long as the report. */
 typedef struct mary_packed_row {
     const char *name;
-    const char *kind;     /* "codes", "levels", "biases" or "other" */
-    const char *coder;    /* "huffman", "huffman gaps", "binary", "symbols", "bytes", "planes", "raw"; "graph": left there */
-    int64_t elements;     /* codes or numbers */
+    const char *kind; /* "codes", "levels", "biases" or "other" */
+    const char
+        *coder; /* "huffman", "huffman gaps", "binary", "symbols", "bytes", "planes", "raw"; "graph": left there */
+    int64_t elements; /* codes or numbers */
     uint64_t bytes_before;
     uint64_t bytes_after; /* of its stream; 0 when it was left in the graph, whose bytes it is counted with */
     /* Parts of bytes_after, known when the model was packed just now: */

@@ -5,7 +5,7 @@
 #include "onnx/coding/symbols_model.h"
 
 enum {
-    ENTRY = 12,          /* bytes, about, that a tensor costs in the directory */
+    ENTRY = 12,            /* bytes, about, that a tensor costs in the directory */
     SMALL_CODES = 1 << 17, /* weights: a tensor this small is decoded in some milliseconds whatever coder it has */
     MANY_NUMBERS = 1 << 18 /* bytes, from where the fast coder of numbers is worth it */
 };
@@ -23,8 +23,8 @@ static void offer(mary_encoded *best, mary_coder coder, mary_buffer *stream, con
     stream->size = 0;
 }
 
-/* Binary decisions take time, some 10 ns each, so they have to save one percent. Codes that are nearly all the same need
- * little more than one; of others, two are allowed where a tensor is small. */
+/* Binary decisions take time, some 10 ns each, so they have to save one percent. Codes that are nearly all the same
+ * need little more than one; of others, two are allowed where a tensor is small. */
 static bool fast_enough(const mary_code_matrix *matrix, uint64_t decisions, size_t size, size_t others)
 {
     const uint64_t weights = (uint64_t)(matrix->rows * matrix->row_length);
@@ -73,8 +73,7 @@ static mary_status encode_codes(const uint8_t *payload, const mary_span *span, m
 {
     const size_t count = (size_t)(span->rows * span->row_length);
     const size_t row_bytes = mary_packed_row_bytes(span->row_length, span->bits);
-    mary_code_matrix matrix = {
-        .rows = span->rows, .row_length = span->row_length, .taps = span->taps, .alphabet = 1};
+    mary_code_matrix matrix = {.rows = span->rows, .row_length = span->row_length, .taps = span->taps, .alphabet = 1};
     mary_status status = MARY_OK;
     matrix.codes = mary_alloc(count);
     if (matrix.codes == NULL)

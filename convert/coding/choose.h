@@ -11,10 +11,10 @@ typedef enum mary_coder_choice { MARY_CHOOSE_AUTO, MARY_CHOOSE_HUFFMAN, MARY_CHO
 typedef struct mary_encoded {
     mary_buffer stream;
     mary_coder coder;
-    bool in_text;    /* nothing made it smaller: it stays in the text */
-    int alphabet;    /* codes */
+    bool in_text; /* nothing made it smaller: it stays in the text */
+    int alphabet; /* codes */
     mary_stream_bits bits;
-    double entropy;  /* order 0, bits per code */
+    double entropy; /* order 0, bits per code */
 } mary_encoded;
 
 /* Everything that may take part is tried, and the smallest taken; of the coders of codes those that decode 200 MB/s of

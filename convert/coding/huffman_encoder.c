@@ -31,7 +31,8 @@ typedef struct package {
 static int by_weight(const void *a, const void *b)
 {
     const package *x = a, *y = b;
-    return x->weight != y->weight ? (x->weight < y->weight ? -1 : 1) : (x->symbol > y->symbol) - (x->symbol < y->symbol);
+    return x->weight != y->weight ? (x->weight < y->weight ? -1 : 1)
+                                  : (x->symbol > y->symbol) - (x->symbol < y->symbol);
 }
 
 /* Every symbol inside the package is one bit longer. */
@@ -112,8 +113,8 @@ static void write_table(const mary_huffman_table *table, mary_buffer *out)
 }
 
 /* Calls for each gap symbol and each code that is not the commonest, in order. */
-static void walk_gaps(const mary_code_matrix *matrix, int common, void *context,
-                      void (*gap)(void *context, int symbol), void (*code)(void *context, int symbol))
+static void walk_gaps(const mary_code_matrix *matrix, int common, void *context, void (*gap)(void *context, int symbol),
+                      void (*code)(void *context, int symbol))
 {
     const size_t count = (size_t)(matrix->rows * matrix->row_length);
     size_t skipped = 0;

@@ -64,7 +64,8 @@ static void put_directory(const packing *p, mary_buffer *text)
         mary_buffer_varint(text, span->offset - at);
         at = span->offset + span->size;
         if (span->kind == MARY_SPAN_CODES) {
-            mary_buffer_varint(text, 128u | (unsigned)__builtin_ctz((unsigned)span->bits) << 4 | (unsigned)encoded->coder);
+            mary_buffer_varint(text,
+                               128u | (unsigned)__builtin_ctz((unsigned)span->bits) << 4 | (unsigned)encoded->coder);
             mary_buffer_varint(text, (uint64_t)span->rows);
             mary_buffer_varint(text, (uint64_t)span->row_length);
             mary_buffer_varint(text, (uint64_t)span->taps);

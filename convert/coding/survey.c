@@ -57,8 +57,9 @@ static bool describe_codes(const Onnx__TensorProto *tensor, const Onnx__NodeProt
         mary_attribute_int(node, "row_length", 0, &row_length) != MARY_OK ||
         mary_attribute_ints(node, "weight_shape", &shape, &rank) != MARY_OK)
         return false;
-    if ((bits != 1 && bits != 2 && bits != 4 && bits != 8) || row_length < 1 || row_length > (int64_t)MARY_PACKED_MOST ||
-        tensor->data_type != ONNX__TENSOR_PROTO__DATA_TYPE__UINT8 || tensor->n_dims != 2 || tensor->dims[0] < 1 ||
+    if ((bits != 1 && bits != 2 && bits != 4 && bits != 8) || row_length < 1 ||
+        row_length > (int64_t)MARY_PACKED_MOST || tensor->data_type != ONNX__TENSOR_PROTO__DATA_TYPE__UINT8 ||
+        tensor->n_dims != 2 || tensor->dims[0] < 1 ||
         !mary_size_mul((size_t)tensor->dims[0], (size_t)row_length, &codes) || codes > MARY_PACKED_MOST ||
         (size_t)tensor->dims[0] * mary_packed_row_bytes(row_length, (int)bits) != span->size)
         return false;
@@ -109,7 +110,8 @@ static void find_payload(const uint8_t *bytes, const mary_wire_field *message, c
     mary_wire_field field;
     bool raw = tensor->has_raw_data && tensor->raw_data.len > 0;
     while (mary_wire_next(&at, end, &field)) {
-        bool floats = field.number == TENSOR_FLOAT_DATA && !raw && tensor->data_type == ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT &&
+        bool floats = field.number == TENSOR_FLOAT_DATA && !raw &&
+                      tensor->data_type == ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT &&
                       field.size == tensor->n_float_data * sizeof(float);
         if (field.has_payload && ((field.number == TENSOR_RAW_DATA && raw) || floats)) {
             span->offset = (size_t)(field.payload - bytes);

@@ -6,7 +6,7 @@ typedef struct symbols_encoder {
     mary_buffer *out;
     struct {
         uint16_t start, frequency;
-    } *steps; /* [2 * BLOCK]: a class and a place for each weight */
+    } * steps; /* [2 * BLOCK]: a class and a place for each weight */
     size_t count;
     uint16_t *words; /* [2 * BLOCK]: at most one a step */
 } symbols_encoder;

@@ -7,8 +7,7 @@ static mary_status open_packed(const void *bytes, size_t size, Onnx__ModelProto 
                                const Onnx__TensorProto **stream)
 {
     *stream = NULL;
-    MARY_TRY(mary_wire_unpack(&onnx__model_proto__descriptor, bytes, size, false,
-                              (ProtobufCMessage **)(void *)model));
+    MARY_TRY(mary_wire_unpack(&onnx__model_proto__descriptor, bytes, size, false, (ProtobufCMessage **)(void *)model));
     *stream = mary_packed_stream(*model);
     return MARY_OK;
 }

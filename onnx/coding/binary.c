@@ -52,10 +52,10 @@ void mary_binary_model_free(mary_binary_model **model)
     *model = NULL;
 }
 
-#define BINARY_WALK                decode
-#define BINARY_CODER               mary_range_decoder
-#define BINARY_BIT(coder, p, bit)  ((void)(bit), mary_range_bit(coder, p))
-#define BINARY_CODE                common
+#define BINARY_WALK               decode
+#define BINARY_CODER              mary_range_decoder
+#define BINARY_BIT(coder, p, bit) ((void)(bit), mary_range_bit(coder, p))
+#define BINARY_CODE               common
 #include "onnx/coding/binary_template.h"
 
 mary_status mary_binary_decode(const uint8_t *bytes, size_t size, mary_code_matrix *matrix)

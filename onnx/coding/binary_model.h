@@ -21,19 +21,19 @@ enum {
 
 typedef struct mary_binary_model {
     const mary_logistic *tables;
-    int common;        /* the commonest code */
-    int depth;         /* bits of an index among the others */
-    size_t nodes;      /* 2^depth: of the tree of these bits, the first unused */
+    int common;   /* the commonest code */
+    int depth;    /* bits of an index among the others */
+    size_t nodes; /* 2^depth: of the tree of these bits, the first unused */
     /* significance */
     mary_bit_model row, near[MARY_BINARY_NEAR], pattern[MARY_BINARY_PATTERNS];
     mary_bit_model *column; /* [row_length] */
-    uint8_t *history;       /* [row_length + 1]: of each column, the last row's significance in bit 0, the one before in 1 */
+    uint8_t *history; /* [row_length + 1]: of each column, the last row's significance in bit 0, the one before in 1 */
     int32_t weights[MARY_BINARY_INPUTS];
     /* indices */
     mary_bit_model all[256], in_row[256];
-    mary_bit_model *before, *above; /* [alphabet + 1, nodes] */
+    mary_bit_model *before, *above;               /* [alphabet + 1, nodes] */
     int32_t (*index_weights)[MARY_BINARY_INPUTS]; /* [nodes] */
-    uint8_t ones[256]; /* bits set in a byte */
+    uint8_t ones[256];                            /* bits set in a byte */
     void *memory;
 } mary_binary_model;
 

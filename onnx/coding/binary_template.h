@@ -66,8 +66,7 @@ static bool BINARY_WALK(mary_binary_model *m, BINARY_CODER *coder, const mary_co
             unsigned tap = taps > 1 && k >= taps && row[k - taps] != common;
             unsigned pattern =
                 (recent & 7) | (column & 3) << 3 | (m->history[k + 1] & 1u) << 5 | tap << 6 | (unsigned)(taps > 1) << 7;
-            mary_bit_model *models[MARY_BINARY_INPUTS] = {&m->row, &m->column[k], &m->near[near],
-                                                          &m->pattern[pattern]};
+            mary_bit_model *models[MARY_BINARY_INPUTS] = {&m->row, &m->column[k], &m->near[near], &m->pattern[pattern]};
             int code = BINARY_CODE;
             if (walk_bit(m, coder, models, m->weights, code != common, true)) {
                 int before = k > 0 ? row[k - 1] : alphabet, above = r > 0 ? row[k - length] : alphabet;

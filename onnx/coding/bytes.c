@@ -17,9 +17,9 @@ static void match_advance(mary_bytes_model *m)
     if (m->at < MARY_BYTES_MATCH_LEAST)
         return;
     uint32_t *place = &m->places[place_of(m->history + m->at)];
-    if (m->match_length < MARY_BYTES_MATCH_LEAST && *place > 0) {
+    if (m->match_length<MARY_BYTES_MATCH_LEAST && * place> 0) {
         size_t length = 0;
-        while (length < MARY_BYTES_MATCH_MOST && *place > length &&
+        while (length<MARY_BYTES_MATCH_MOST && * place> length &&
                m->history[*place - 1 - length] == m->history[m->at - 1 - length])
             length++;
         if (length >= MARY_BYTES_MATCH_LEAST) {
@@ -131,7 +131,7 @@ void mary_bytes_append(mary_bytes_model *m, uint8_t byte)
     match_advance(m);
 }
 
-#define BYTES_CODER               mary_range_decoder
+#define BYTES_CODER              mary_range_decoder
 #define BYTES_BIT(coder, p, bit) ((void)(bit), mary_range_bit(coder, p))
 #include "onnx/coding/bytes_template.h"
 

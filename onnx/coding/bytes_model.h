@@ -1,8 +1,8 @@
 /* The model of the byte coder: every bit is predicted in contexts of what came before, and the predictions are mixed.
  *
- * Two kinds of bytes: the serialised graph, where names and whole messages repeat (contexts of one to six bytes, and the
- * longest match with what came before, the dictionary included); and numbers, where the highest byte of an element comes
- * first and what helps is the same byte of the element before, that of the row above, and the higher bytes. */
+ * Two kinds of bytes: the serialised graph, where names and whole messages repeat (contexts of one to six bytes, and
+ * the longest match with what came before, the dictionary included); and numbers, where the highest byte of an element
+ * comes first and what helps is the same byte of the element before, that of the row above, and the higher bytes. */
 #ifndef MARY_ONNX_CODING_BYTES_MODEL_H
 #define MARY_ONNX_CODING_BYTES_MODEL_H
 
@@ -13,8 +13,8 @@
 #include "onnx/status.h"
 
 enum {
-    MARY_BYTES_CONTEXTS = 6,        /* of text */
-    MARY_BYTES_NUMBER_CONTEXTS = 4, /* of numbers */
+    MARY_BYTES_CONTEXTS = 6,                     /* of text */
+    MARY_BYTES_NUMBER_CONTEXTS = 4,              /* of numbers */
     MARY_BYTES_INPUTS = MARY_BYTES_CONTEXTS + 2, /* and the bits of this byte alone, and of text the match */
     MARY_BYTES_SETS = 8,                         /* of mixer weights */
     MARY_BYTES_MATCH_LEAST = 5,
@@ -34,8 +34,8 @@ typedef struct mary_byte_array {
 
 typedef struct mary_bytes_model {
     const mary_logistic *tables;
-    int bits;                /* log2 of the slots of a context */
-    mary_bit_model *slots;   /* [CONTEXTS, 2^bits] */
+    int bits;              /* log2 of the slots of a context */
+    mary_bit_model *slots; /* [CONTEXTS, 2^bits] */
     uint32_t hashes[MARY_BYTES_CONTEXTS];
     mary_bit_model alone[MARY_BYTES_SETS][256], match[MARY_BYTES_MATCH_MOST + 1][2];
     mary_bit_model hits[MARY_BYTES_MATCH_MOST + 1];

@@ -7,8 +7,9 @@ static inline __attribute__((always_inline)) uint8_t walk_byte(mary_bytes_model 
 {
     const bool text = contexts == MARY_BYTES_CONTEXTS;
     const int count = contexts + 1 + text;
-    int expected = text && m->match_length > 0 && !m->match_missed ? m->history[m->match_at] | 256 : 0; /* 0: nothing is expected */
-    unsigned partial = 1;                                                           /* the bits so far behind a 1 */
+    int expected = text && m->match_length > 0 && !m->match_missed ? m->history[m->match_at] | 256
+                                                                   : 0; /* 0: nothing is expected */
+    unsigned partial = 1;                                               /* the bits so far behind a 1 */
     for (int i = 7; i >= 0; i--) {
         mary_bit_model *models[MARY_BYTES_INPUTS];
         int32_t inputs[MARY_BYTES_INPUTS];

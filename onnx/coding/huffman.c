@@ -34,7 +34,7 @@ typedef struct huffman_reader {
 } huffman_reader;
 
 typedef struct huffman_lookup {
-    int bits;           /* of the index: those of the longest code */
+    int bits;                                 /* of the index: those of the longest code */
     uint16_t entries[1 << MARY_HUFFMAN_BITS]; /* symbol, and length from bit 8 on */
 } huffman_lookup;
 
@@ -181,8 +181,8 @@ mary_status mary_huffman_decode(const uint8_t *bytes, size_t size, bool gaps, ma
     }
     MARY_TRY_GOTO(read_table(&reader.at, reader.end, matrix->alphabet, &table), done);
     build_lookup(&table, lookup);
-    status = gaps ? decode_gaps(&reader, gap_lookup, lookup, common, others, matrix)
-                  : decode_dense(&reader, lookup, matrix);
+    status =
+        gaps ? decode_gaps(&reader, gap_lookup, lookup, common, others, matrix) : decode_dense(&reader, lookup, matrix);
 done:
     mary_free(lookup);
     mary_free(gap_lookup);

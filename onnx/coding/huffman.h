@@ -12,7 +12,7 @@
 #include "onnx/status.h"
 
 enum {
-    MARY_HUFFMAN_BITS = 15, /* of the longest code */
+    MARY_HUFFMAN_BITS = 15,  /* of the longest code */
     MARY_HUFFMAN_GAPS = 256, /* gap symbols: 0 ... 254 codes skipped, 255: skip 255 and go on */
     MARY_HUFFMAN_SKIP = 255
 };

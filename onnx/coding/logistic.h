@@ -2,7 +2,8 @@
  * agree to the bit on every machine.
  *
  * Mixing: Mattoon's and Mahoney's logistic mixing, p = squash(sum of w_i * stretch(p_i)), stretch(p) = ln(p / (1 - p)),
- * weights trained online on the coding cost. Rates that fall as 1/n: the estimate is a mean until `limit` is reached. */
+ * weights trained online on the coding cost. Rates that fall as 1/n: the estimate is a mean until `limit` is reached.
+ */
 #ifndef MARY_ONNX_CODING_LOGISTIC_H
 #define MARY_ONNX_CODING_LOGISTIC_H
 
@@ -11,8 +12,8 @@
 
 /* stretch and squash, 8 fractional bits in the logistic domain: +-2047 is +-8. */
 typedef struct mary_logistic {
-    int16_t stretch[4096];   /* of a probability in 4096ths */
-    uint16_t squash[4096];   /* of x + 2048, in 65536ths, never 0 */
+    int16_t stretch[4096];    /* of a probability in 4096ths */
+    uint16_t squash[4096];    /* of x + 2048, in 65536ths, never 0 */
     int32_t reciprocal[1024]; /* 16384 / (2n + 3) */
 } mary_logistic;
 

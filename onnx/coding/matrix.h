@@ -14,13 +14,13 @@ typedef struct mary_code_matrix {
 
 /* How the codes of a tensor are stored. The numbers are those of the file format. */
 typedef enum mary_coder {
-    MARY_CODER_RAW = 0,   /* the payload itself */
-    MARY_CODER_HUFFMAN,   /* onnx/coding/huffman.c */
-    MARY_CODER_GAPS,      /* the same, with the positions of the codes that are not the commonest */
-    MARY_CODER_BINARY,    /* onnx/coding/binary.c: one binary decision after the other, contexts mixed */
-    MARY_CODER_SYMBOLS,   /* onnx/coding/symbols.c: a code at a time, distributions averaged */
-    MARY_CODER_BYTES,     /* onnx/coding/bytes.c: numbers, byte by byte */
-    MARY_CODER_PLANES,    /* onnx/coding/planes.c: the highest bytes of numbers as symbols */
+    MARY_CODER_RAW = 0, /* the payload itself */
+    MARY_CODER_HUFFMAN, /* onnx/coding/huffman.c */
+    MARY_CODER_GAPS,    /* the same, with the positions of the codes that are not the commonest */
+    MARY_CODER_BINARY,  /* onnx/coding/binary.c: one binary decision after the other, contexts mixed */
+    MARY_CODER_SYMBOLS, /* onnx/coding/symbols.c: a code at a time, distributions averaged */
+    MARY_CODER_BYTES,   /* onnx/coding/bytes.c: numbers, byte by byte */
+    MARY_CODER_PLANES,  /* onnx/coding/planes.c: the highest bytes of numbers as symbols */
     MARY_CODER_COUNT
 } mary_coder;
 

@@ -1,5 +1,8 @@
 #include "onnx/coding/packed.h"
 
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "onnx/coding/bytes_model.h"
@@ -7,7 +10,7 @@
 #include "onnx/coding/planes.h"
 #include "onnx/coding/varint.h"
 
-enum { PARALLEL_BYTES = 1 << 16 }; /* of streams: below, starting threads costs more than it saves */
+enum { BYTES_PER_THREAD = 1 << 15, MOST_THREADS = 16 }; /* of streams: with less, starting a thread does not pay */
 
 const Onnx__TensorProto *mary_packed_stream(const Onnx__ModelProto *model)
 {
@@ -242,31 +245,75 @@ static mary_status decode_tensor(const mary_packed_tensor *tensor, uint8_t *payl
     return status;
 }
 
+/* ---- threads: made for one model and gone with it, so that loading leaves none behind and works after a fork ---- */
+
+typedef struct decoding {
+    const mary_packed *packed;
+    uint8_t *plain;
+    atomic_size_t next, failed; /* the next tensor; the first that failed, or their number */
+} decoding;
+
+static void *decode_some(void *context)
+{
+    decoding *d = context;
+    size_t i;
+    while ((i = atomic_fetch_add(&d->next, 1)) < d->packed->tensor_count) {
+        const mary_packed_tensor *tensor = &d->packed->tensors[i];
+        if (decode_tensor(tensor, d->plain + tensor->offset) == MARY_OK)
+            continue;
+        size_t first = atomic_load(&d->failed);
+        while (i < first && !atomic_compare_exchange_weak(&d->failed, &first, i))
+            ;
+    }
+    return NULL;
+}
+
+static int useful_threads(const mary_packed *packed)
+{
+    cpu_set_t processors;
+    size_t streams = 0, threads = 1;
+    for (size_t i = 0; i < packed->tensor_count; i++)
+        streams += packed->tensors[i].stream_size;
+    if (sched_getaffinity(0, sizeof processors, &processors) == 0)
+        threads = (size_t)CPU_COUNT(&processors);
+    threads = threads < MOST_THREADS ? threads : MOST_THREADS;
+    threads = threads < packed->tensor_count ? threads : packed->tensor_count;
+    return (int)(threads < streams / BYTES_PER_THREAD ? threads : streams / BYTES_PER_THREAD);
+}
+
+static void decode_all(decoding *d)
+{
+    pthread_t threads[MOST_THREADS];
+    int started = 0, wanted = useful_threads(d->packed) - 1;
+    while (started < wanted && pthread_create(&threads[started], NULL, decode_some, d) == 0)
+        started++;
+    decode_some(d);
+    while (started > 0)
+        pthread_join(threads[--started], NULL);
+}
+
 mary_status mary_packed_decode(const mary_packed *packed, uint8_t *plain)
 {
     const uint8_t *text = packed->text + packed->directory_size;
     const size_t count = packed->tensor_count;
-    size_t at = 0, streams = 0;
+    decoding d = {.packed = packed, .plain = plain};
+    size_t at = 0;
     for (size_t i = 0; i < count; i++) {
         size_t gap = packed->tensors[i].offset - at;
         memcpy(plain + at, text, gap);
         text += gap;
         at = packed->tensors[i].offset + packed->tensors[i].size;
-        streams += packed->tensors[i].stream_size;
     }
     memcpy(plain + at, text, packed->plain_size - at);
 
-    /* Messages are kept per thread, so the first tensor that fails is decoded once more in this one. */
-    size_t failed = count;
-#pragma omp parallel for schedule(dynamic) reduction(min : failed) if (streams >= PARALLEL_BYTES)
-    for (size_t i = 0; i < count; i++) {
-        if (decode_tensor(&packed->tensors[i], plain + packed->tensors[i].offset) != MARY_OK)
-            failed = i < failed ? i : failed;
-    }
-    if (failed < count) {
+    atomic_init(&d.next, 0);
+    atomic_init(&d.failed, count);
+    decode_all(&d);
+    size_t failed = atomic_load(&d.failed);
+    if (failed < count) { /* messages are kept per thread: once more, in this one */
         mary_status status = decode_tensor(&packed->tensors[failed], plain + packed->tensors[failed].offset);
-        if (status != MARY_OK)
-            return mary_fail_context(status, "packed tensor %zu", failed);
+        return status == MARY_OK ? mary_packed_decode(packed, plain)
+                                 : mary_fail_context(status, "packed tensor %zu", failed);
     }
     return MARY_OK;
 }

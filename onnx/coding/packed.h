@@ -19,7 +19,7 @@
 typedef struct mary_packed_tensor {
     size_t offset, size; /* in the original's bytes */
     mary_coder coder;
-    bool is_codes;       /* of an ai.mary operator: a matrix of codes of `bits` bits */
+    bool is_codes; /* of an ai.mary operator: a matrix of codes of `bits` bits */
     int bits;
     mary_code_matrix matrix; /* sizes only: codes is NULL */
     int element;             /* else numbers of so many bytes, */

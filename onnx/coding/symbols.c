@@ -157,11 +157,11 @@ static bool end_block(symbols_decoder *decoder)
     return whole && (decoder->at == decoder->end || read_states(decoder));
 }
 
-#define SYMBOLS_WALK                              decode
-#define SYMBOLS_CODER                             symbols_decoder
-#define SYMBOLS_CODE(coder, starts, sum, symbol)  ((void)(symbol), decode_symbol(coder, starts, sum))
-#define SYMBOLS_NEXT                              0
-#define SYMBOLS_BLOCK(coder)                      end_block(coder)
+#define SYMBOLS_WALK                             decode
+#define SYMBOLS_CODER                            symbols_decoder
+#define SYMBOLS_CODE(coder, starts, sum, symbol) ((void)(symbol), decode_symbol(coder, starts, sum))
+#define SYMBOLS_NEXT                             0
+#define SYMBOLS_BLOCK(coder)                     end_block(coder)
 #include "onnx/coding/symbols_template.h"
 
 mary_status mary_symbols_decode(const uint8_t *bytes, size_t size, mary_code_matrix *matrix)

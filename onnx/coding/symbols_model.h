@@ -1,7 +1,8 @@
-/* The model of the symbol coder of weights: distributions over up to 16 classes of codes, chosen by context and averaged.
+/* The model of the symbol coder of weights: distributions over up to 16 classes of codes, chosen by context and
+ * averaged.
  *
- * A distribution counts; its cumulative frequencies are worked out again after so many symbols, more and more rarely, so
- * that a code costs one look at each of up to four of them. The averages are sums: the totals add up to 2^14. */
+ * A distribution counts; its cumulative frequencies are worked out again after so many symbols, more and more rarely,
+ * so that a code costs one look at each of up to four of them. The averages are sums: the totals add up to 2^14. */
 #ifndef MARY_ONNX_CODING_SYMBOLS_MODEL_H
 #define MARY_ONNX_CODING_SYMBOLS_MODEL_H
 
@@ -10,14 +11,14 @@
 #include "onnx/coding/matrix.h"
 
 enum {
-    MARY_SYMBOLS_SCALE = 14,         /* frequencies add up to 2^14 */
-    MARY_SYMBOLS_CLASSES = 16,       /* at most, one vector register of 16-bit numbers, or two */
-    MARY_SYMBOLS_PART = 4096,        /* what a distribution adds up to: four of them are summed */
-    MARY_SYMBOLS_STEP = 32,          /* what a symbol adds to its count */
-    MARY_SYMBOLS_MOST = 32768,       /* counts are halved when their sum gets there */
+    MARY_SYMBOLS_SCALE = 14,          /* frequencies add up to 2^14 */
+    MARY_SYMBOLS_CLASSES = 16,        /* at most, one vector register of 16-bit numbers, or two */
+    MARY_SYMBOLS_PART = 4096,         /* what a distribution adds up to: four of them are summed */
+    MARY_SYMBOLS_STEP = 32,           /* what a symbol adds to its count */
+    MARY_SYMBOLS_MOST = 32768,        /* counts are halved when their sum gets there */
     MARY_SYMBOLS_LEAST_STATE = 65536, /* of the coder, which moves 16 bits at a time */
-    MARY_SYMBOLS_BLOCK = 65536,      /* weights between two final states */
-    MARY_SYMBOLS_CONTEXTS = 5        /* sets of contexts, below */
+    MARY_SYMBOLS_BLOCK = 65536,       /* weights between two final states */
+    MARY_SYMBOLS_CONTEXTS = 5         /* sets of contexts, below */
 };
 
 /* Compiles to whatever vectors the target has; the numbers do not depend on it. */
@@ -33,14 +34,14 @@ typedef struct mary_distribution {
 
 /* How codes become classes: the class is coded first, then which code of the class, when it has several. */
 typedef struct mary_symbols_model {
-    int common;          /* the code that is a class of its own; -1: none */
-    int step;            /* codes in a class */
+    int common; /* the code that is a class of its own; -1: none */
+    int step;   /* codes in a class */
     int classes;
     uint8_t class_of[257]; /* of a code; 16 behind the last: there is none */
     uint8_t place[256];    /* in its class */
     mary_distribution all, row, places[MARY_SYMBOLS_CLASSES];
-    mary_distribution *columns; /* [row_length] */
-    mary_distribution *before;  /* [17] by the code before */
+    mary_distribution *columns;                   /* [row_length] */
+    mary_distribution *before;                    /* [17] by the code before */
     mary_distribution *before_above, *before_tap; /* [17, 17] */
     mary_distribution *tap;                       /* [17] */
     void *memory;

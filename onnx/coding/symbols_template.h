@@ -2,10 +2,10 @@
  *
  *   SYMBOLS_WALK                          name of the function
  *   SYMBOLS_CODER                         type of the coder
- *   SYMBOLS_CODE(coder, starts, sum, symbol)   codes a symbol, whose frequencies are starts[i + 1] - starts[i] (`sum`: the
- *                                         same as a vector); the decoder ignores `symbol`, both return it
- *   SYMBOLS_NEXT                          the matrix's code at hand: a constant for the decoder, which writes it
- *   SYMBOLS_BLOCK(coder)                  at the end of a block; false stops
+ *   SYMBOLS_CODE(coder, starts, sum, symbol)   codes a symbol, whose frequencies are starts[i + 1] - starts[i] (`sum`:
+ * the same as a vector); the decoder ignores `symbol`, both return it SYMBOLS_NEXT                          the
+ * matrix's code at hand: a constant for the decoder, which writes it SYMBOLS_BLOCK(coder)                  at the end
+ * of a block; false stops
  *
  * `contexts` is a constant where the function is called, so that each set gets code of its own. */
 
@@ -46,14 +46,17 @@ static inline __attribute__((always_inline)) bool SYMBOLS_WALK(mary_symbols_mode
             case 3: { /* the code before with the one above, and with the same tap of the channel before; row; all */
                 const int above = m->class_of[r > 0 ? row[k - length] : none];
                 const int tap = m->class_of[k >= taps ? row[k - taps] : none];
-                a = &m->before_above[before * 17 + above], b = &m->before_tap[before * 17 + tap], c = &m->row, d = &m->all;
-                mary_lanes_add(&sum, a, 1), mary_lanes_add(&sum, b, 1), mary_lanes_add(&sum, c, 1), mary_lanes_add(&sum, d, 1);
+                a = &m->before_above[before * 17 + above], b = &m->before_tap[before * 17 + tap], c = &m->row,
+                d = &m->all;
+                mary_lanes_add(&sum, a, 1), mary_lanes_add(&sum, b, 1), mary_lanes_add(&sum, c, 1),
+                    mary_lanes_add(&sum, d, 1);
                 break;
             }
             default: { /* the code before; the tap before; row; column */
                 const int tap = m->class_of[k >= taps ? row[k - taps] : none];
                 a = &m->before[before], b = &m->tap[tap], c = &m->row, d = &m->columns[k];
-                mary_lanes_add(&sum, a, 1), mary_lanes_add(&sum, b, 1), mary_lanes_add(&sum, c, 1), mary_lanes_add(&sum, d, 1);
+                mary_lanes_add(&sum, a, 1), mary_lanes_add(&sum, b, 1), mary_lanes_add(&sum, c, 1),
+                    mary_lanes_add(&sum, d, 1);
                 break;
             }
             }

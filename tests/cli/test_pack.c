@@ -106,12 +106,13 @@ END_TEST
 
 START_TEST(the_report_counts_every_byte_of_the_file)
 {
-    static const char *const parts[] = {"\"codes\":", "\"positions\":", "\"tables\":", "\"levels\":",
-                                        "\"biases\":", "\"other\":",     "\"graph\":"};
+    static const char *const parts[] = {
+        "\"codes\":", "\"positions\":", "\"tables\":", "\"levels\":", "\"biases\":", "\"other\":", "\"graph\":"};
     char command[1024];
     prepare();
     for (int huffman = 0; huffman < 2; huffman++) {
-        snprintf(command, sizeof command, "pack m.onnx p.onnx --report r.json --original '%s/models/fashion-lenet5.onnx' %s",
+        snprintf(command, sizeof command,
+                 "pack m.onnx p.onnx --report r.json --original '%s/models/fashion-lenet5.onnx' %s",
                  getenv("MARY_SOURCE_DIR"), huffman ? "-c huffman" : "");
         expect_success(command);
         ck_assert_ptr_nonnull(strstr(out, "times smaller than fashion-lenet5.onnx"));

@@ -1,4 +1,5 @@
-/* Code matrices for the tests of coders: of every shape of distribution that weights have, and some that they have not. */
+/* Code matrices for the tests of coders: of every shape of distribution that weights have, and some that they have not.
+ */
 #ifndef MARY_TESTS_CONVERT_CODING_MATRICES_H
 #define MARY_TESTS_CONVERT_CODING_MATRICES_H
 

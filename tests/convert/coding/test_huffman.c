@@ -121,5 +121,4 @@ END_TEST
 
 MARY_TEST_MAIN("convert/coding/huffman", the_mean_length_is_within_a_bit_of_the_entropy_and_the_kraft_sum_is_one,
                lengths_are_limited_and_still_within_a_bit, one_symbol_needs_no_bits,
-               the_compression_ratio_formula_equals_the_serialised_bits,
-               tables_whose_kraft_sum_is_not_one_are_refused)
+               the_compression_ratio_formula_equals_the_serialised_bits, tables_whose_kraft_sum_is_not_one_are_refused)

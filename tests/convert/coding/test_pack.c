@@ -105,6 +105,13 @@ static int check_folder(const char *folder, int depth, int *refused)
             mary_free(path);
             continue;
         }
+#ifdef __SANITIZE_ADDRESS__ /* slow: the others are checked without */
+        static unsigned found;
+        if (depth > 0 && found++ % 20 != 0) {
+            mary_free(path);
+            continue;
+        }
+#endif
         uint8_t *bytes = read_file(path, &size);
         void *packed;
         size_t packed_size;
@@ -344,7 +351,7 @@ START_TEST(every_damaged_byte_is_found)
         }
     }
     ck_assert_uint_gt(found, 3 * (packed_size - 200)); /* four flips each; the wrapping is below 200 bytes */
-    for (size_t i = 0; i < packed_size; i++) { /* all but the opset imports may be needed */
+    for (size_t i = 0; i < packed_size; i++) {         /* all but the opset imports may be needed */
         if (mary_unpack(damaged, i, &plain, &plain_size) == MARY_OK) {
             ck_assert_uint_gt(i, packed_size - 20);
             ck_assert_mem_eq(plain, bytes, size);
