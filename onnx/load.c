@@ -89,8 +89,8 @@ static mary_status load_bytes(const void *bytes, size_t size, const char *path, 
 mary_status mary_model_load_bytes(const void *bytes, size_t size, const char *name, mary_model **model)
 {
     *model = NULL;
-    mary_status status = load_bytes(bytes, size, name, false, model);
-    return status == MARY_OK ? status : mary_fail_context(status, "%s", name);
+    mary_status status = load_bytes(bytes, size, name == NULL ? "" : name, false, model);
+    return status == MARY_OK || name == NULL ? status : mary_fail_context(status, "%s", name);
 }
 
 mary_status mary_model_load_memory(const void *bytes, size_t size, mary_model **model)

@@ -16,7 +16,7 @@ struct mary_model {
 /* protobuf-c allocator over mary_alloc/mary_free: for every message that is unpacked, edited or freed. */
 extern ProtobufCAllocator mary_proto_allocator;
 
-/* mary_model_load_memory with a name for messages instead of "<memory>". */
+/* mary_model_load_memory with a name for messages instead of "<memory>"; NULL: none, the caller adds one. */
 mary_status mary_model_load_bytes(const void *bytes, size_t size, const char *name, mary_model **model);
 
 /* mary_model_load = read + unpack (onnx/load.c) then mary_model_check (onnx/check.c). */

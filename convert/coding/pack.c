@@ -166,7 +166,7 @@ mary_status mary_pack(const void *bytes, size_t size, const mary_pack_options *o
     MARY_TRY(parse_choice(options == NULL ? NULL : options->coder, &p.choice));
     if (size > MARY_PACKED_MOST)
         return mary_fail(MARY_ERROR_UNSUPPORTED, "a model of %zu bytes: the most that can be packed is 2 GiB", size);
-    MARY_TRY(mary_model_load_memory(bytes, size, &p.model));
+    MARY_TRY(mary_model_load_bytes(bytes, size, NULL, &p.model));
     if (p.model->packed) {
         status = mary_fail(MARY_ERROR_USAGE, "the model is packed already");
         goto done;

@@ -171,7 +171,8 @@ mary_status mary_symbols_decode(const uint8_t *bytes, size_t size, mary_code_mat
     if (size < 3 || bytes[0] >= MARY_SYMBOLS_CONTEXTS || bytes[2] > 1)
         return mary_fail(MARY_ERROR_INVALID, "not a stream of symbols");
     int isolate = bytes[1] + 256 * bytes[2] - 1;
-    if (isolate >= matrix->alphabet || mary_symbols_step(matrix->alphabet, isolate) > MARY_SYMBOLS_CLASSES)
+    if (isolate >= matrix->alphabet || (isolate >= 0 && matrix->alphabet <= MARY_SYMBOLS_CLASSES) ||
+        mary_symbols_step(matrix->alphabet, isolate) > MARY_SYMBOLS_CLASSES)
         return mary_fail(MARY_ERROR_INVALID, "the commonest code is not one");
     if (!read_states(&decoder))
         return mary_fail(MARY_ERROR_INVALID, "the stream is cut short");

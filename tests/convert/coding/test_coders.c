@@ -125,6 +125,16 @@ START_TEST(damaged_streams_are_errors_or_other_codes)
 }
 END_TEST
 
+/* Found by fuzzing: classes of no codes. */
+START_TEST(an_alphabet_of_one_code_cannot_have_it_isolated)
+{
+    static const uint8_t stream[] = {0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0};
+    uint8_t codes[4];
+    mary_code_matrix matrix = {2, 2, 1, 1, codes};
+    assert_fails(mary_symbols_decode(stream, sizeof stream, &matrix), MARY_ERROR_INVALID, "commonest");
+}
+END_TEST
+
 static void check_numbers(mary_byte_array *array, bool planes)
 {
     mary_buffer stream = {0};
@@ -178,4 +188,4 @@ END_TEST
 
 MARY_TEST_MAIN("convert/coding/coders", codes_come_back, more_codes_than_a_block_come_back,
                arithmetic_coders_get_below_what_huffman_can, damaged_streams_are_errors_or_other_codes,
-               numbers_and_text_come_back)
+               an_alphabet_of_one_code_cannot_have_it_isolated, numbers_and_text_come_back)
