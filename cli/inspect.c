@@ -1,6 +1,7 @@
 /* mary inspect: what is in a model file, without running it. */
 #include <inttypes.h>
 
+#include "cli/pack_report.h"
 #include "cli/report/json.h"
 #include "cli/report/table.h"
 #include "cli/verbs.h"
@@ -107,6 +108,13 @@ static mary_status print(const mary_inspection *in)
     printf("\nweights   %" PRIu64 " in %s, %.2f bits each; all tensors %s\n", in->weights,
            mary_cli_format_bytes((double)in->weight_bytes, text, sizeof text), mary_inspection_bits_per_weight(in),
            mary_cli_format_bytes((double)in->tensor_bytes, other, sizeof other));
+    if (in->packing == NULL)
+        return MARY_OK;
+    printf("\nThe file is packed; the sizes above are those of the model that it stands for, %s.\n\n",
+           mary_cli_format_bytes((double)mary_pack_totals_of(in->packing)->file_before, text, sizeof text));
+    MARY_TRY(mary_pack_report_print(in->packing));
+    putchar('\n');
+    mary_pack_totals_print(in->packing);
     return MARY_OK;
 }
 

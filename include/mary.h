@@ -77,7 +77,7 @@ typedef struct mary_array {
 
 typedef struct mary_model mary_model;
 
-/* Reads and checks an ONNX file. *model is set to NULL on failure. */
+/* Reads and checks an ONNX file, packed (see mary_pack) or not. *model is set to NULL on failure. */
 MARY_API mary_status mary_model_load(const char *path, mary_model **model);
 /* The same from memory; `bytes` is not needed after the call. External data is refused. */
 MARY_API mary_status mary_model_load_memory(const void *bytes, size_t size, mary_model **model);
@@ -224,6 +224,55 @@ MARY_API const char *mary_convert_method(size_t index, const char **summary);
 /* Back to a plain float model: the operators of ai.mary become the standard ones with decoded weights, exactly the
  * values that they stood for; their function bodies are removed. Other nodes stay as they are. */
 MARY_API mary_status mary_dequantize(mary_model *model);
+
+/* ---- packing: a smaller file that means the same ---- */
+
+/* mary_model_load and mary_model_load_memory open packed models like any other; the two functions here work on the
+ * bytes of files. A packed model is a valid ONNX model, with one operator that only mary knows. */
+
+typedef struct mary_pack_options {
+    const char *coder; /* of codes: "huffman", "arithmetic" or "auto", the smallest for each tensor; NULL: "auto" */
+    int threads;       /* 0: one per processor; the result does not depend on it */
+} mary_pack_options;
+
+/* One tensor of the model. Strings live as long as the report. */
+typedef struct mary_packed_row {
+    const char *name;
+    const char *kind; /* "codes", "levels", "biases" or "other" */
+    const char
+        *coder; /* "huffman", "huffman gaps", "binary", "symbols", "bytes", "planes", "raw"; "graph": left there */
+    int64_t elements; /* codes or numbers */
+    uint64_t bytes_before;
+    uint64_t bytes_after; /* of its stream; 0 when it was left in the graph, whose bytes it is counted with */
+    /* Parts of bytes_after, known when the model was packed just now: */
+    uint64_t position_bytes, table_bytes;
+    double entropy; /* order 0, bits per code; 0 for other tensors, and when it was not packed just now */
+} mary_packed_row;
+
+/* Every byte of the packed file is in exactly one of codes ... graph. */
+typedef struct mary_pack_totals {
+    uint64_t file_before, file_after;
+    uint64_t codes, positions, tables; /* of codes of ai.mary operators; positions and tables: of Huffman streams */
+    uint64_t levels, biases, other;    /* levels: scales of weights, too */
+    uint64_t graph;                    /* nodes, names, small tensors, the directory and checksums, the wrapping */
+    uint64_t weights;                  /* codes of all tensors */
+} mary_pack_totals;
+
+typedef struct mary_pack_report mary_pack_report;
+
+/* Packs the bytes of a model file. Unpacking gives the same bytes again, whoever wrote them. *packed is freed with
+ * mary_bytes_free. Data in other files is MARY_ERROR_INVALID, a model that is packed already MARY_ERROR_USAGE.
+ * `options` and `report` may be NULL; *report is the caller's to free, and NULL on failure. */
+MARY_API mary_status mary_pack(const void *bytes, size_t size, const mary_pack_options *options, void **packed,
+                               size_t *packed_size, mary_pack_report **report);
+/* The bytes that were packed. MARY_ERROR_USAGE when they are no packed model; damage is MARY_ERROR_INVALID. */
+MARY_API mary_status mary_unpack(const void *bytes, size_t size, void **plain, size_t *plain_size);
+/* What is in a packed model: the report again, as far as it can be told. *report is NULL when it is not packed. */
+MARY_API mary_status mary_pack_describe(const void *bytes, size_t size, mary_pack_report **report);
+MARY_API void mary_pack_report_free(mary_pack_report **report);
+/* In the order of the file; NULL past the end. */
+MARY_API const mary_packed_row *mary_pack_row(const mary_pack_report *report, size_t index);
+MARY_API const mary_pack_totals *mary_pack_totals_of(const mary_pack_report *report);
 
 /* ---- sessions ---- */
 

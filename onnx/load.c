@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "onnx/coding/packed.h"
 #include "onnx/model.h"
 #include "onnx/wire.h"
 
@@ -22,6 +23,23 @@ void mary_model_return_lent(mary_model *model)
     for (size_t i = 0; graph != NULL && i < graph->n_initializer; i++)
         graph->initializer[i]->raw_data = (ProtobufCBinaryData){0};
     model->lent = false;
+}
+
+/* A packed model becomes what it stands for. One that is packed twice stays an operator that nobody knows. */
+static mary_status expand(mary_model *model)
+{
+    const Onnx__TensorProto *stream = mary_packed_stream(model->proto);
+    uint8_t *plain;
+    size_t size;
+    if (stream == NULL)
+        return MARY_OK;
+    MARY_TRY(mary_packed_expand(stream->raw_data.data, stream->raw_data.len, &plain, &size));
+    onnx__model_proto__free_unpacked(model->proto, &mary_proto_allocator);
+    model->proto = NULL;
+    model->packed = true;
+    mary_status status = unpack(plain, size, false, &model->proto);
+    mary_free(plain);
+    return status;
 }
 
 void mary_model_free(mary_model **model)
@@ -60,6 +78,8 @@ static mary_status create(const void *bytes, size_t size, const char *path, bool
     else
         status = unpack(bytes, size, is_file, &made->proto);
     if (status == MARY_OK)
+        status = expand(made);
+    if (status == MARY_OK)
         *model = made;
     else
         mary_model_free(&made);
@@ -76,11 +96,16 @@ static mary_status load_bytes(const void *bytes, size_t size, const char *path, 
     return status;
 }
 
-mary_status mary_model_load_memory(const void *bytes, size_t size, mary_model **model)
+mary_status mary_model_load_bytes(const void *bytes, size_t size, const char *name, mary_model **model)
 {
     *model = NULL;
-    mary_status status = load_bytes(bytes, size, "<memory>", false, model);
-    return status == MARY_OK ? status : mary_fail_context(status, "<memory>");
+    mary_status status = load_bytes(bytes, size, name == NULL ? "" : name, false, model);
+    return status == MARY_OK || name == NULL ? status : mary_fail_context(status, "%s", name);
+}
+
+mary_status mary_model_load_memory(const void *bytes, size_t size, mary_model **model)
+{
+    return mary_model_load_bytes(bytes, size, "<memory>", model);
 }
 
 /* The file is mapped only while it is parsed: the peak is the messages, and pages that the kernel may drop. */

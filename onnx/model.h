@@ -11,10 +11,14 @@ struct mary_model {
     char *path;              /* the file's name for messages; "<memory>" when there is none */
     char *directory;         /* external data is looked up here; NULL: refused */
     bool lent;               /* raw_data of the initializers is somebody else's memory: never freed or changed here */
+    bool packed;             /* the file was; `proto` is what it stands for */
 };
 
 /* protobuf-c allocator over mary_alloc/mary_free: for every message that is unpacked, edited or freed. */
 extern ProtobufCAllocator mary_proto_allocator;
+
+/* mary_model_load_memory with a name for messages instead of "<memory>"; NULL: none, the caller adds one. */
+mary_status mary_model_load_bytes(const void *bytes, size_t size, const char *name, mary_model **model);
 
 /* mary_model_load = read + unpack (onnx/load.c) then mary_model_check (onnx/check.c). */
 

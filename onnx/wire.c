@@ -169,3 +169,36 @@ bool mary_wire_payload(const ProtobufCMessageUnknownField *field, const uint8_t 
     *size = (size_t)length;
     return true;
 }
+
+bool mary_wire_next(const uint8_t **at, const uint8_t *end, mary_wire_field *field)
+{
+    wire_cursor cursor = {*at, end};
+    uint64_t tag, length = 0;
+    if (cursor.at == end || !read_varint(&cursor, &tag))
+        return false;
+    *field = (mary_wire_field){.number = (unsigned)(tag >> 3)};
+    switch (tag & 7) {
+    case PROTOBUF_C_WIRE_TYPE_VARINT:
+        if (!read_varint(&cursor, &length))
+            return false;
+        break;
+    case PROTOBUF_C_WIRE_TYPE_64BIT:
+    case PROTOBUF_C_WIRE_TYPE_32BIT:
+        if (!skip(&cursor, (tag & 7) == PROTOBUF_C_WIRE_TYPE_64BIT ? 8 : 4))
+            return false;
+        break;
+    case PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED:
+        if (!read_varint(&cursor, &length))
+            return false;
+        field->has_payload = true;
+        field->payload = cursor.at;
+        field->size = (size_t)length;
+        if (!skip(&cursor, length))
+            return false;
+        break;
+    default:
+        return false;
+    }
+    *at = cursor.at;
+    return true;
+}

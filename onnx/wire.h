@@ -17,4 +17,15 @@ mary_status mary_wire_unpack(const ProtobufCMessageDescriptor *type, const uint8
 /* The payload of a length-prefixed unknown field; false when it is not one. */
 bool mary_wire_payload(const ProtobufCMessageUnknownField *field, const uint8_t **bytes, size_t *size);
 
+/* One field of a serialised message. */
+typedef struct mary_wire_field {
+    unsigned number;
+    bool has_payload; /* length-prefixed: */
+    const uint8_t *payload;
+    size_t size;
+} mary_wire_field;
+
+/* The field at *at, which moves behind it; false at `end`, or when what follows is no field. */
+bool mary_wire_next(const uint8_t **at, const uint8_t *end, mary_wire_field *field);
+
 #endif

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "convert/layer.h"
+#include "onnx/read_file.h"
 
 static const Onnx__TensorProto *initializer(const mary_inspection *in, const Onnx__NodeProto *node, size_t slot)
 {
@@ -172,6 +173,20 @@ double mary_inspection_bits_per_weight(const mary_inspection *in)
     return in->weights == 0 ? 0 : 8.0 * (double)in->weight_bytes / (double)in->weights;
 }
 
+static mary_status describe_packing(mary_inspection *in, const mary_model_source *source)
+{
+    void *bytes;
+    size_t size;
+    if (!in->model->packed)
+        return MARY_OK;
+    if (source->bytes != NULL)
+        return mary_pack_describe(source->bytes, source->size, &in->packing);
+    MARY_TRY(mary_file_read(source->path, &bytes, &size));
+    mary_status status = mary_pack_describe(bytes, size, &in->packing);
+    mary_free(bytes);
+    return status;
+}
+
 mary_status mary_inspection_open(mary_inspection *in, const mary_model_source *source)
 {
     *in = (mary_inspection){.path = mary_model_source_name(source)};
@@ -179,11 +194,13 @@ mary_status mary_inspection_open(mary_inspection *in, const mary_model_source *s
     MARY_TRY(mary_graph_index_create(in->model->proto->graph, &in->index));
     MARY_TRY(mary_model_source_bytes(source, in->model, &in->file_bytes));
     MARY_TRY(inspect_layers(in));
+    MARY_TRY(describe_packing(in, source));
     return count_ops(in);
 }
 
 void mary_inspection_close(mary_inspection *in)
 {
+    mary_pack_report_free(&in->packing);
     mary_free(in->layers);
     mary_free(in->ops);
     mary_graph_index_free(&in->index);

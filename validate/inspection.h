@@ -34,6 +34,7 @@ typedef struct mary_inspection {
     mary_inspected_op *ops; /* the most frequent first */
     size_t op_count;
     uint64_t weights, weight_bytes;
+    mary_pack_report *packing; /* NULL: the file is not packed */
 } mary_inspection;
 
 /* Zeroes *inspection first; to be closed on failure, too. */

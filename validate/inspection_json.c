@@ -3,6 +3,7 @@
 
 #include "validate/inspection.h"
 #include "validate/json.h"
+#include "validate/packing_json.h"
 
 static json_t *values_json(Onnx__ValueInfoProto *const *values, size_t count)
 {
@@ -64,6 +65,10 @@ json_t *mary_inspection_json(const mary_inspection *in)
     json_object_set_new(root, "weight_bytes", json_integer((json_int_t)in->weight_bytes));
     json_object_set_new(root, "tensor_bytes", json_integer((json_int_t)in->tensor_bytes));
     json_object_set_new(root, "bits_per_weight", mary_json_real(mary_inspection_bits_per_weight(in)));
+    json_object_set_new(root, "packed", json_boolean(in->packing != NULL));
+    if (in->packing != NULL)
+        json_object_set_new(root, "packing",
+                            mary_pack_report_json(in->packing, &(mary_pack_files){.input = "", .output = in->path}));
     return root;
 }
 

@@ -1,0 +1,71 @@
+/* Binary probabilities that adapt, and their mixture in the logistic domain, in integers only: encoder and decoder must
+ * agree to the bit on every machine.
+ *
+ * Mixing: Mattoon's and Mahoney's logistic mixing, p = squash(sum of w_i * stretch(p_i)), stretch(p) = ln(p / (1 - p)),
+ * weights trained online on the coding cost. Rates that fall as 1/n: the estimate is a mean until `limit` is reached.
+ */
+#ifndef MARY_ONNX_CODING_LOGISTIC_H
+#define MARY_ONNX_CODING_LOGISTIC_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* stretch and squash, 8 fractional bits in the logistic domain: +-2047 is +-8. */
+typedef struct mary_logistic {
+    int16_t stretch[4096];    /* of a probability in 4096ths */
+    uint16_t squash[4096];    /* of x + 2048, in 65536ths, never 0 */
+    int32_t reciprocal[1024]; /* 16384 / (2n + 3) */
+} mary_logistic;
+
+/* The tables, made at the first call; constant from then on. */
+const mary_logistic *mary_logistic_tables(void);
+
+/* A probability of a 1 and how often it was updated: 22 bits and 10. */
+typedef uint32_t mary_bit_model;
+
+#define MARY_BIT_MODEL_HALF 0x80000000u /* one half, never updated */
+
+static inline void mary_bit_model_init(mary_bit_model *models, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        models[i] = MARY_BIT_MODEL_HALF;
+}
+
+/* In 4096ths. */
+static inline unsigned mary_bit_model_predict(mary_bit_model model)
+{
+    return model >> 20;
+}
+
+static inline void mary_bit_model_update(mary_bit_model *model, int bit, unsigned limit, const mary_logistic *tables)
+{
+    uint32_t state = *model, count = state & 1023;
+    int32_t error = (int32_t)((uint32_t)bit << 22) - (int32_t)(state >> 10);
+    state += (uint32_t)((error >> 3) * tables->reciprocal[count]) & 0xfffffc00u;
+    state += count < limit;
+    *model = state;
+}
+
+enum { MARY_MIX_ONE = 65536 };
+
+/* Probability of a 1 in 65536ths, within [16, 65520]. `inputs` are stretched. */
+static inline unsigned mary_mix(const mary_logistic *tables, const int32_t *weights, const int32_t *inputs, int count)
+{
+    int64_t sum = 0;
+    for (int i = 0; i < count; i++)
+        sum += (int64_t)weights[i] * inputs[i];
+    sum >>= 16;
+    sum = sum > 2047 ? 2047 : sum < -2047 ? -2047 : sum;
+    unsigned p = tables->squash[sum + 2048];
+    return p < 16 ? 16 : p > MARY_MIX_ONE - 16 ? MARY_MIX_ONE - 16 : p;
+}
+
+/* `shift`: the learning rate is 2^(8 - shift) in the units of probabilities and natural logarithms. */
+static inline void mary_mix_update(int32_t *weights, const int32_t *inputs, int count, unsigned p, int bit, int shift)
+{
+    int32_t error = (bit << 16) - (int32_t)p;
+    for (int i = 0; i < count; i++)
+        weights[i] += (inputs[i] * (error >> 1) + (1 << (shift - 2))) >> (shift - 1);
+}
+
+#endif
