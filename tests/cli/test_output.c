@@ -87,7 +87,8 @@ START_TEST(many_outputs_get_a_file_each_whatever_their_names)
     setup_folder();
     for (int i = 0; i < COUNT; i++) {
         snprintf(names[i], sizeof names[i], "layer/%d", i);
-        arrays[i] = (mary_array){.name = names[i], .type = MARY_FLOAT, .rank = 1, .dims = {1}, .data = &value, .bytes = 4};
+        arrays[i] =
+            (mary_array){.name = names[i], .type = MARY_FLOAT, .rank = 1, .dims = {1}, .data = &value, .bytes = 4};
     }
     arrays[1].name = "layer:0"; /* as a file the same as layer/0 */
     arrays[2].name = "";
