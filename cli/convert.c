@@ -57,14 +57,19 @@ static const struct argp_option options[] = {
      "Levels of the first and the last layers (default 256), or 'same' as the others", 1},
     {"method", KEY_METHOD, "NAME", 0,
      "How levels are chosen: magnitude (default: exact k-means in which large weights count more), kmeans (exact, "
-     "least squared error), uniform, or feedback (least error of each layer's outputs over --calibration-data)",
+     "least squared error), hessian (the same, weights count as the loss curves along them), uniform (equal "
+     "thresholds), ecsq (least error and "
+     "entropy of the codes), spaced (equal distances), or feedback (least error of each layer's outputs); hessian and "
+     "feedback need "
+     "--calibration-data, uniform and ecsq count like hessian where it is there",
      1},
     {"per-channel", KEY_PER_CHANNEL, NULL, 0,
      "Levels for every output channel. Without this and the next: whichever costs fewer bytes for the same error", 1},
     {"per-tensor", KEY_PER_TENSOR, NULL, 0, "Levels shared by the whole tensor", 1},
     {"per-model", KEY_PER_MODEL, NULL, 0, "Levels shared by all layers", 1},
     {"importance", KEY_IMPORTANCE, "NAME", 0,
-     "How often a weight's squared error counts: hessian (as the loss curves along it, over --calibration-data), fisher "
+     "How often a weight's squared error counts: hessian (as the loss curves along it, over --calibration-data), "
+     "fisher "
      "(the same from squared gradients), none, or auto (default): as the method would have it",
      1},
     {"entropy", KEY_ENTROPY, "BITS", 0,

@@ -27,8 +27,9 @@ mary_status mary_conversion_weigh(mary_conversion *c)
         const mary_quantize_method *method = layer->settings.method;
         wanted[i] = layer->reason == NULL && asks(settings, layer, calibrated);
         any = any || wanted[i];
-        required = required || (wanted[i] && (settings->importance != MARY_IMPORTANCE_AUTO ||
-                                              method->weighing == MARY_WEIGHING_REQUIRED));
+        required =
+            required ||
+            (wanted[i] && (settings->importance != MARY_IMPORTANCE_AUTO || method->weighing == MARY_WEIGHING_REQUIRED));
         if (wanted[i] && !calibrated) {
             status = settings->importance == MARY_IMPORTANCE_AUTO
                          ? mary_fail(MARY_ERROR_USAGE,
@@ -50,8 +51,8 @@ mary_status mary_conversion_weigh(mary_conversion *c)
     if (required)
         status = mary_fail_context(status, "the loss has no derivatives (do without them: --importance none)");
     else
-        status = mary_convert_report_warn(c->report, "all weights count the same, because the loss has no derivatives: %s",
-                                          mary_error_message());
+        status = mary_convert_report_warn(
+            c->report, "all weights count the same, because the loss has no derivatives: %s", mary_error_message());
 done:
     mary_free(wanted);
     return status;

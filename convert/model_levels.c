@@ -1,5 +1,6 @@
 /* Levels that all layers share (Choi, El-Khamy and Lee 2017, section 3.2): the weights of all of them are one problem.
- * What a weight's error counts makes layers comparable; without it, those with large weights have most of the levels. */
+ * What a weight's error counts makes layers comparable; without it, those with large weights have most of the levels.
+ */
 #include <inttypes.h>
 #include <string.h>
 

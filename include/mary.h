@@ -140,12 +140,12 @@ typedef struct mary_convert_options {
     int activations;                     /* 0: activations stay float; 8: unsigned bytes, which needs `calibration` */
     const char *calibration_method; /* how ranges of activations are chosen: a name of mary_calibration_method, or NULL
                                      * or "auto": all of them are tried, and measured by the error of the outputs */
-    const char *importance; /* how often the squared error of a weight counts: "hessian", "fisher" (both need
-                             * `calibration`), "none"; NULL or "auto": as the method would have it */
-    double entropy;         /* bits per weight that the codes of the method "ecsq" may have; 0: only M bounds them */
-    bool no_bias_correction;        /* leave the mean error that levels cause in the outputs of layers */
-    bool no_equalization;           /* do not balance channels between one layer and the next */
-    bool no_functions; /* leave out the function bodies: smaller, but only mary (or its plugin) runs the file */
+    const char *importance;         /* how often the squared error of a weight counts: "hessian", "fisher" (both need
+                                     * `calibration`), "none"; NULL or "auto": as the method would have it */
+    double entropy;          /* bits per weight that the codes of the method "ecsq" may have; 0: only M bounds them */
+    bool no_bias_correction; /* leave the mean error that levels cause in the outputs of layers */
+    bool no_equalization;    /* do not balance channels between one layer and the next */
+    bool no_functions;       /* leave out the function bodies: smaller, but only mary (or its plugin) runs the file */
     bool no_fold_constants, no_fold_batchnorm, no_remove_identity, no_deduplicate, no_drop_unused;
     int threads;                     /* 0: one per processor; the result does not depend on it */
     uint64_t seed;                   /* for methods that draw numbers */

@@ -1,8 +1,8 @@
 /* The method "ecsq": lambda rises, from k-means, until what was asked for is met.
  *
- * With a bound on the entropy, from M levels to the first lambda at which the codes have no more bits per weight. Without
- * one, from more than M levels to the first lambda at which no more than M survive. Every lambda starts from where the
- * one before ended. */
+ * With a bound on the entropy, from M levels to the first lambda at which the codes have no more bits per weight.
+ * Without one, from more than M levels to the first lambda at which no more than M survive. Every lambda starts from
+ * where the one before ended. */
 #include "convert/quantize/ecsq.h"
 
 #include <math.h>

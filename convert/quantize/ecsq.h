@@ -3,8 +3,8 @@
  *
  *   D = sum of h (w - level)^2 / sum of h      H = -sum of p log2 p, bits per weight; p: part of the weights in a cell
  *
- * One step: every weight goes where h (w - c_m)^2 - lambda log2 p_m is least (h relative to its mean), then levels become
- * the means of their cells. Neither half makes D + lambda H greater. Cells that lose all members are dropped. */
+ * One step: every weight goes where h (w - c_m)^2 - lambda log2 p_m is least (h relative to its mean), then levels
+ * become the means of their cells. Neither half makes D + lambda H greater. Cells that lose all members are dropped. */
 #ifndef MARY_CONVERT_QUANTIZE_ECSQ_H
 #define MARY_CONVERT_QUANTIZE_ECSQ_H
 
@@ -13,11 +13,11 @@
 /* Where the iteration stands. */
 typedef struct mary_ecsq {
     const mary_quantize_input *input;
-    double scale; /* of importance: 1 / its mean; 0: no weight counts, then all do */
-    int count;    /* cells that have members */
-    double levels[256];  /* ascending */
-    double bits[256];    /* -log2 p */
-    uint8_t *codes;      /* [input->count], the caller's */
+    double scale;               /* of importance: 1 / its mean; 0: no weight counts, then all do */
+    int count;                  /* cells that have members */
+    double levels[256];         /* ascending */
+    double bits[256];           /* -log2 p */
+    uint8_t *codes;             /* [input->count], the caller's */
     double distortion, entropy; /* D and H of the present levels and codes */
 } mary_ecsq;
 

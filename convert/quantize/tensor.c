@@ -142,8 +142,7 @@ static mary_status quantize_shared(const mary_quantize_request *request, mary_qu
     store_levels(&own, quantized->bits, quantized->values);
 #pragma omp parallel for num_threads(request->threads) if (request->rows > 1 && request->threads > 1)
     for (int64_t row = 0; row < request->rows; row++)
-        results[row] =
-            finish_row(request, row, quantized->values, own.codes + row * request->row_length, quantized);
+        results[row] = finish_row(request, row, quantized->values, own.codes + row * request->row_length, quantized);
 done:
     mary_free(own.codes);
     return status;
@@ -160,9 +159,9 @@ static mary_status quantize_rows(const mary_quantize_request *request, mary_quan
         float *levels = quantized->values + (row << quantized->bits);
         const mary_quantize_input input = input_of(request, row, 1);
         mary_quantized_set set = {.codes = mary_alloc((size_t)request->row_length)};
-        mary_status status = set.codes == NULL ? mary_fail_memory((size_t)request->row_length)
-                                               : mary_quantize_set(request->method, &input, request->levels,
-                                                                   request->type, &set);
+        mary_status status = set.codes == NULL
+                                 ? mary_fail_memory((size_t)request->row_length)
+                                 : mary_quantize_set(request->method, &input, request->levels, request->type, &set);
         if (status == MARY_OK) {
             store_levels(&set, quantized->bits, levels);
             results[row] = finish_row(request, row, levels, set.codes, quantized);

@@ -23,9 +23,9 @@ struct mary_quantize_request {
     mary_type type; /* float16, bfloat16, float or double: levels are rounded to it */
     int threads;    /* >= 1; the result does not depend on it */
     uint64_t seed;
-    double entropy; /* as in mary_quantize_input */
+    double entropy;                  /* as in mary_quantize_input */
     const mary_quantized_set *given; /* levels and codes that are settled already; NULL: none. Then `shared` */
-    const mary_feedback *feedback; /* the layer as its inputs see it; needed by methods that have `code` */
+    const mary_feedback *feedback;   /* the layer as its inputs see it; needed by methods that have `code` */
 };
 
 typedef struct mary_quantized {

@@ -1,6 +1,6 @@
-/* Equal thresholds, and the mean of what lies between two of them as level (Choi, El-Khamy and Lee 2017, section 4.1): of
- * all scalar quantisers the one with the least entropy for an error, where levels are many (Gish and Pierce 1968), so the
- * right one for codes that are packed afterwards. Empty intervals have no level. */
+/* Equal thresholds, and the mean of what lies between two of them as level (Choi, El-Khamy and Lee 2017, section 4.1):
+ * of all scalar quantisers the one with the least entropy for an error, where levels are many (Gish and Pierce 1968),
+ * so the right one for codes that are packed afterwards. Empty intervals have no level. */
 #include "convert/quantize/cells.h"
 
 mary_status mary_quantize_uniform(const mary_quantize_input *input, int count, double *levels, uint8_t *codes)
