@@ -4,6 +4,8 @@
 #
 #   bench/levels.sh MARY MODELS MNIST.npz CIFAR10.npz > docs/...
 #
+# METHODS="kmeans hessian" and ACTIVATIONS=float, in the environment, measure fewer; GRANULARITIES= (empty) leaves out the table of what levels are shared by.
+#
 # MODELS holds lenet5.onnx, lenet300.onnx and resnet32-cifar10.onnx. The test images are used to report, nothing is chosen by them. The last table
 # says how long converting with error feedback takes and the most memory that it has.
 set -euo pipefail
@@ -33,7 +35,7 @@ mnist_calibration=(--calibration-data "$mnist" "${mnist_options[@]:2}")
 cifar_calibration=(--calibration-data "$cifar" "${cifar_options[@]:2}")
 
 costs=()
-for activations in float 8; do
+for activations in ${ACTIVATIONS:-float 8}; do
     printf '\nActivations: %s\n\n' "$activations"
     echo "| network | method | float | M = 16 | 8 | 4 | 3 | 2 |"
     echo "|---|---|---|---|---|---|---|---|"
@@ -41,11 +43,11 @@ for activations in float 8; do
         options=("${mnist_options[@]}") calibration=("${mnist_calibration[@]}")
         [[ $network == resnet* ]] && options=("${cifar_options[@]}") calibration=("${cifar_calibration[@]}")
         float=$(top1 "$models/$network.onnx" "${options[@]}")
-        for method in magnitude kmeans uniform feedback; do
+        for method in ${METHODS:-magnitude kmeans hessian ecsq uniform spaced feedback}; do
             row="| $network | $method | $float |"
             cost="| $network | $activations |"
             used=()
-            [[ $activations == 8 || $method == feedback ]] && used=("${calibration[@]}")
+            [[ $activations == 8 || " hessian ecsq uniform feedback " == *" $method "* ]] && used=("${calibration[@]}")
             for levels in 16 8 4 3 2; do
                 converted "$models/$network.onnx" "$work/m.onnx" --levels $levels --first-last same --method $method \
                     --activations $activations "${used[@]}"
@@ -58,5 +60,20 @@ for activations in float 8; do
     done
 done
 
-printf '\nConverting with error feedback\n\n| network | activations | M = 16 | 8 | 4 | 3 | 2 |\n|---|---|---|---|---|---|---|\n'
-printf '%s\n' "${costs[@]}"
+[[ ${#costs[@]} == 0 ]] || printf '\nConverting with error feedback\n\n| network | activations | M = 16 | 8 | 4 | 3 | 2 |\n|---|---|---|---|---|---|---|\n'
+[[ ${#costs[@]} == 0 ]] || printf '%s\n' "${costs[@]}"
+
+granularities=${GRANULARITIES-channel tensor model}
+[[ -n $granularities ]] || exit 0
+printf '\nresnet32-cifar10, activations float: levels shared by\n\n| levels per | method | M = 16 | 8 | 4 | 3 | 2 |\n|---|---|---|---|---|---|---|\n'
+for granularity in $granularities; do
+    for method in kmeans hessian; do
+        row="| $granularity | $method |"
+        for levels in 16 8 4 3 2; do
+            converted "$models/resnet32-cifar10.onnx" "$work/m.onnx" --levels $levels --first-last same --method $method \
+                --per-$granularity "${cifar_calibration[@]}"
+            row+=" $(top1 "$work/m.onnx" "${cifar_options[@]}") |"
+        done
+        echo "$row"
+    done
+done

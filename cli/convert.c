@@ -27,6 +27,9 @@ enum {
     KEY_METHOD,
     KEY_PER_CHANNEL,
     KEY_PER_TENSOR,
+    KEY_PER_MODEL,
+    KEY_IMPORTANCE,
+    KEY_ENTROPY,
     KEY_EXCLUDE,
     KEY_INCLUDE,
     KEY_OP_TYPES,
@@ -54,11 +57,23 @@ static const struct argp_option options[] = {
      "Levels of the first and the last layers (default 256), or 'same' as the others", 1},
     {"method", KEY_METHOD, "NAME", 0,
      "How levels are chosen: magnitude (default: exact k-means in which large weights count more), kmeans (exact, "
-     "least squared error), uniform, or feedback (least error of each layer's outputs over --calibration-data)",
+     "least squared error), hessian (the same, weights count as the loss curves along them), uniform (equal "
+     "thresholds), ecsq (least error and "
+     "entropy of the codes), spaced (equal distances), or feedback (least error of each layer's outputs); hessian and "
+     "feedback need "
+     "--calibration-data, uniform and ecsq count like hessian where it is there",
      1},
     {"per-channel", KEY_PER_CHANNEL, NULL, 0,
      "Levels for every output channel. Without this and the next: whichever costs fewer bytes for the same error", 1},
     {"per-tensor", KEY_PER_TENSOR, NULL, 0, "Levels shared by the whole tensor", 1},
+    {"per-model", KEY_PER_MODEL, NULL, 0, "Levels shared by all layers", 1},
+    {"importance", KEY_IMPORTANCE, "NAME", 0,
+     "How often a weight's squared error counts: hessian (as the loss curves along it, over --calibration-data), "
+     "fisher "
+     "(the same from squared gradients), none, or auto (default): as the method would have it",
+     1},
+    {"entropy", KEY_ENTROPY, "BITS", 0,
+     "Bits per weight that the codes of --method ecsq may have; without it, only M bounds them", 1},
     {"nodes-to-exclude", KEY_EXCLUDE, "GLOB,...", 0,
      "Nodes that stay float, by their names in the input; may be repeated", 2},
     {"nodes-to-include", KEY_INCLUDE, "GLOB,...", 0, "Quantise only these; may be repeated", 2},
@@ -135,10 +150,18 @@ static error_t parse_settings(int key, char *argument, struct argp_state *state)
         return 0;
     case KEY_PER_CHANNEL:
     case KEY_PER_TENSOR:
+    case KEY_PER_MODEL:
         if (convert->granularity != MARY_GRANULARITY_AUTO)
-            return mary_cli_usage(state, "--per-channel and --per-tensor exclude each other");
-        convert->granularity = key == KEY_PER_CHANNEL ? MARY_GRANULARITY_CHANNEL : MARY_GRANULARITY_TENSOR;
+            return mary_cli_usage(state, "--per-channel, --per-tensor and --per-model exclude each other");
+        convert->granularity = key == KEY_PER_CHANNEL  ? MARY_GRANULARITY_CHANNEL
+                               : key == KEY_PER_TENSOR ? MARY_GRANULARITY_TENSOR
+                                                       : MARY_GRANULARITY_MODEL;
         return 0;
+    case KEY_IMPORTANCE:
+        convert->importance = argument;
+        return 0;
+    case KEY_ENTROPY:
+        return mary_cli_parse_double(state, "--entropy", argument, 1e-3, 8, &convert->entropy);
     case KEY_EXCLUDE:
         return add_items(&given->exclude, state, "--nodes-to-exclude", argument);
     case KEY_INCLUDE:

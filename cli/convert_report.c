@@ -20,7 +20,7 @@ static void layer_row(mary_table *table, const mary_layer_report *layer)
     } else {
         mary_table_cell(table, "%d", layer->levels);
         mary_table_cell(table, "%d", layer->bits);
-        mary_table_cell(table, "%s", layer->shared ? "tensor" : "row");
+        mary_table_cell(table, "%s", layer->model_levels ? "model" : layer->shared ? "tensor" : "row");
         if (isinf(layer->sqnr))
             mary_table_cell(table, "exact");
         else
@@ -108,7 +108,10 @@ static json_t *layer_json(const mary_layer_report *layer)
         json_object_set_new(object, "levels", json_integer(layer->levels));
         json_object_set_new(object, "bits", json_integer(layer->bits));
         json_object_set_new(object, "method", mary_json_text(layer->method));
-        json_object_set_new(object, "granularity", json_string(layer->shared ? "tensor" : "channel"));
+        json_object_set_new(object, "granularity",
+                            json_string(layer->model_levels ? "model"
+                                        : layer->shared     ? "tensor"
+                                                            : "channel"));
         json_object_set_new(object, "sqnr_db", mary_json_real(layer->sqnr)); /* null: exact */
     }
     json_object_set_new(object, "rows", json_integer(layer->rows));

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "convert/quantize/tensor.h"
 #include "onnx/names.h"
 
 static int compare_nodes(const void *a, const void *b)
@@ -72,6 +73,10 @@ void mary_layers_free(mary_layers *layers)
         mary_free(layers->items[i].weight);
         mary_free(layers->items[i].reason);
         mary_free(layers->items[i].note);
+        mary_free(layers->items[i].importance);
+        if (layers->items[i].given != NULL)
+            mary_free(layers->items[i].given->codes);
+        mary_free(layers->items[i].given);
     }
     mary_free(layers->items);
     *layers = (mary_layers){0};

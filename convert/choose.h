@@ -35,6 +35,10 @@ typedef struct mary_layer {
     size_t
         same_as; /* index of the first layer with the same weight read the same way; its own index: it is the first */
     bool first_or_last;
+    float *importance; /* [rows, row_length]: how often a weight's squared error counts; NULL: all the same */
+    struct mary_quantized_set
+        *given;       /* levels and codes [rows, row_length] chosen with other layers; NULL: not. Owned */
+    size_t levels_of; /* with `given`: index of the first layer that has these levels */
 } mary_layer;
 
 typedef struct mary_layers {

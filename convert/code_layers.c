@@ -9,10 +9,11 @@
 #include "convert/conversion.h"
 #include "convert/levels.h"
 
-/* The weight as a matrix of rows; MARY_ERROR_INVALID naming tensor and place when a value is not finite. */
-static mary_status read_matrix(const mary_conversion *c, const mary_layer *layer, const Onnx__TensorProto *tensor,
-                               float **matrix)
+mary_status mary_conversion_matrix(const mary_conversion *c, const mary_graph_index *index, const mary_layer *layer,
+                                   float **matrix)
 {
+    const Onnx__GraphProto *graph = c->model->proto->graph;
+    const Onnx__TensorProto *tensor = graph->initializer[mary_graph_initializer(index, layer->weight)];
     float *values;
     mary_shape shape;
     MARY_TRY(mary_constant_floats(c->model, tensor, &values, &shape));
@@ -81,6 +82,7 @@ static mary_status code_floats(mary_conversion *c, mary_graph_index *index, size
     mary_layer *layer = &c->layers.items[position];
     mary_layer_report *done = &c->done[position];
     mary_quantized quantized = {0};
+    const mary_payload *first = NULL;
     mary_status status = MARY_OK;
     MARY_TRY_GOTO(mary_layer_quantize(layer, matrix, measured->feedback, c->settings.threads, c->settings.options->seed,
                                       &quantized),
@@ -91,14 +93,18 @@ static mary_status code_floats(mary_conversion *c, mary_graph_index *index, size
         MARY_TRY_GOTO(decode(&quantized, measured->coded), done);
     if (measured->shift != NULL)
         mary_second_moment_shift(measured->moment, matrix, measured->coded, measured->shift);
-    MARY_TRY_GOTO(mary_payload_add(c->model, index, layer, &quantized, &c->payloads[position]), done);
+    if (layer->given != NULL && layer->levels_of != position)
+        first = &c->payloads[layer->levels_of];
+    MARY_TRY_GOTO(mary_payload_add(c->model, index, layer, &quantized, first, &c->payloads[position]), done);
     done->levels = quantized.levels;
     done->bits = quantized.bits;
     done->shared = quantized.shared;
     done->method = layer->settings.method->name;
     done->sqnr = mary_quantized_sqnr(&quantized);
-    done->bytes_after = mary_quantized_code_bytes(quantized.rows, quantized.row_length, quantized.bits) +
-                        mary_quantized_level_bytes(quantized.rows, quantized.bits, quantized.shared, layer->type);
+    done->model_levels = layer->given != NULL;
+    done->bytes_after = mary_quantized_code_bytes(quantized.rows, quantized.row_length, quantized.bits);
+    if (first == NULL)
+        done->bytes_after += mary_quantized_level_bytes(quantized.rows, quantized.bits, quantized.shared, layer->type);
 done:
     mary_quantized_free(&quantized);
     return status;
@@ -118,9 +124,7 @@ static mary_status code_first(mary_conversion *c, mary_graph_index *index, size_
     size_t rows = (size_t)layer->layout.rows, count = rows * (size_t)layer->layout.row_length;
     bool integer = mary_conversion_is_integer(c, position);
     bool shifts = moment != NULL && can_shift(c, index, position);
-    const Onnx__GraphProto *graph = c->model->proto->graph;
-    const Onnx__TensorProto *tensor = graph->initializer[mary_graph_initializer(index, layer->weight)];
-    MARY_TRY_GOTO(read_matrix(c, layer, tensor, &matrix), done);
+    MARY_TRY_GOTO(mary_conversion_matrix(c, index, layer, &matrix), done);
     if (order != NULL)
         measured.coded = mary_alloc(count * sizeof *measured.coded);
     if (shifts)
@@ -253,6 +257,7 @@ mary_status mary_conversion_code(mary_conversion *c)
     }
     advance(c, 0);
     MARY_TRY_GOTO(mary_graph_index_create(c->model->proto->graph, &index), done);
+    MARY_TRY_GOTO(mary_conversion_share_levels(c, index), done);
     if (any)
         MARY_TRY_GOTO(mary_in_order_create(c->model, &c->layers, measured, calibration, c->settings.threads, &order),
                       done);

@@ -29,14 +29,14 @@ static mary_status read_method(const char *path, const char *where, const json_t
 static mary_status read_granularity(const char *path, const char *where, const json_t *value,
                                     mary_granularity *granularity)
 {
-    static const char *const names[] = {"auto", "channel", "tensor"};
-    for (int i = 0; i < 3; i++) {
+    static const char *const names[] = {"auto", "channel", "tensor", "model"};
+    for (int i = 0; i < 4; i++) {
         if (json_is_string(value) && strcmp(json_string_value(value), names[i]) == 0) {
             *granularity = (mary_granularity)i;
             return MARY_OK;
         }
     }
-    return mary_fail(MARY_ERROR_USAGE, "%s: %s must be \"auto\", \"channel\" or \"tensor\"", path, where);
+    return mary_fail(MARY_ERROR_USAGE, "%s: %s must be \"auto\", \"channel\", \"tensor\" or \"model\"", path, where);
 }
 
 static mary_status read_rule(mary_settings *settings, const char *path, const char *glob, json_t *object)

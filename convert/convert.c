@@ -229,6 +229,7 @@ mary_status mary_convert(mary_model *model, const mary_convert_options *options,
     MARY_TRY_GOTO(raise_opset(&c), done);
     MARY_TRY_GOTO(mary_layers_choose(model, &c.settings, &c.names, &c.layers), done);
     MARY_TRY_GOTO(calibrate(&c), done);
+    MARY_TRY_GOTO(mary_conversion_weigh(&c), done);
     MARY_TRY_GOTO(mary_conversion_code(&c), done);
     MARY_TRY_GOTO(shift_biases(&c), done);
     MARY_TRY_GOTO(rewrite_layers(&c), done);

@@ -32,6 +32,15 @@ static bool pays(const mary_layer *layer, coding c)
     return coded_bytes(layer, c) < plain;
 }
 
+bool mary_layer_pays_for_codes(const mary_layer *layer)
+{
+    coding shared = {layer->settings.levels, true};
+    int64_t plain = layer->layout.rows * layer->layout.row_length * (int64_t)mary_type_size(layer->type);
+    return coded_bytes(layer, shared) -
+               mary_quantized_level_bytes(1, mary_codes_bits(shared.levels), true, layer->type) <
+           plain;
+}
+
 static double tolerated_error(int levels)
 {
     return fmax(1e-3, 2.7207 / ((double)levels * levels));
@@ -48,6 +57,7 @@ typedef struct coder {
 static mary_status code(const coder *with, coding c, mary_quantized *quantized)
 {
     mary_quantize_request request = {.weights = with->matrix,
+                                     .importance = with->layer->importance,
                                      .rows = with->layer->layout.rows,
                                      .row_length = with->layer->layout.row_length,
                                      .method = with->layer->settings.method,
@@ -56,6 +66,8 @@ static mary_status code(const coder *with, coding c, mary_quantized *quantized)
                                      .type = with->layer->type,
                                      .threads = with->threads,
                                      .seed = with->seed,
+                                     .entropy = with->layer->settings.entropy,
+                                     .given = with->layer->given,
                                      .feedback = with->feedback};
     return mary_quantize_tensor(&request, quantized);
 }
@@ -119,7 +131,9 @@ mary_status mary_layer_quantize(mary_layer *layer, const float *matrix, const ma
             mary_quantized_free(quantized);
         return status;
     }
-    coding asked = {layer->settings.levels, layer->settings.granularity == MARY_GRANULARITY_TENSOR};
+    coding asked = {layer->settings.levels, layer->settings.granularity != MARY_GRANULARITY_CHANNEL};
+    if (layer->given != NULL)
+        return code(&with, asked, quantized);
     if (!pays(layer, asked))
         return mary_layer_say(&layer->reason, "coding does not pay: %s levels for %lld rows of %lld weights",
                               asked.shared ? "shared" : "a row's own", (long long)layer->layout.rows,

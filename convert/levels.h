@@ -14,6 +14,8 @@ typedef struct mary_measured {
     float *shift; /* out, [rows]: what makes up for their mean error, to be added to the sum of a row */
 } mary_measured;
 
+/* Do codes alone take fewer bytes than the float weights? */
+bool mary_layer_pays_for_codes(const mary_layer *layer);
 /* `feedback` is the layer as calibration saw it, or NULL. Quantises `matrix` ([rows, row_length], finite) as the
  * layer's settings ask. When no coding pays, layer->reason says so and `quantized` is left empty; when it is done
  * another way than asked, layer->note says how. */

@@ -22,7 +22,7 @@ static char *name_for(mary_graph_index *index, const char *weight, const char *s
 }
 
 mary_status mary_payload_add(mary_model *model, mary_graph_index *index, const mary_layer *layer,
-                             const mary_quantized *quantized, mary_payload *payload)
+                             const mary_quantized *quantized, const mary_payload *levels_of, mary_payload *payload)
 {
     mary_status status = MARY_OK;
     char *stem = NULL;
@@ -35,8 +35,14 @@ mary_status mary_payload_add(mary_model *model, mary_graph_index *index, const m
         goto done;
     }
     MARY_TRY_GOTO(mary_initializer_add(model, &tensor, payload->codes), done);
+    if (levels_of != NULL && levels_of->levels != NULL) {
+        payload->levels = mary_strdup(levels_of->levels);
+        if (payload->levels == NULL)
+            status = mary_fail_memory(strlen(levels_of->levels));
+        goto done;
+    }
     tensor.shape = (mary_shape){2, {quantized->shared ? 1 : quantized->rows, 1 << quantized->bits}};
-    stem = mary_asprintf("%s_levels", layer->weight);
+    stem = layer->given != NULL ? mary_strdup("levels") : mary_asprintf("%s_levels", layer->weight);
     if (stem == NULL) {
         status = mary_fail_memory(strlen(layer->weight));
         goto done;

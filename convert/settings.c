@@ -46,6 +46,21 @@ static mary_status check_activations(const mary_convert_options *options)
     return MARY_OK;
 }
 
+static mary_status read_importance(const mary_convert_options *options, mary_importance *importance)
+{
+    static const char *const names[] = {"auto", "none", "hessian", "fisher"};
+    *importance = MARY_IMPORTANCE_AUTO;
+    if (options->importance == NULL)
+        return MARY_OK;
+    for (int i = 0; i < 4; i++) {
+        if (strcmp(options->importance, names[i]) == 0) {
+            *importance = (mary_importance)i;
+            return MARY_OK;
+        }
+    }
+    return mary_fail(MARY_ERROR_USAGE, "importance '%s' is none of auto, none, hessian, fisher", options->importance);
+}
+
 static const mary_convert_options no_options;
 
 mary_status mary_settings_create(const mary_convert_options *options, mary_settings *settings)
@@ -57,11 +72,15 @@ mary_status mary_settings_create(const mary_convert_options *options, mary_setti
     if (options->first_last_levels != MARY_SAME_LEVELS)
         MARY_TRY(check_levels(options->first_last_levels, "the number of levels of first and last layers"));
     MARY_TRY(check_op_types(options));
-    if (options->granularity < MARY_GRANULARITY_AUTO || options->granularity > MARY_GRANULARITY_TENSOR)
+    if (options->granularity < MARY_GRANULARITY_AUTO || options->granularity > MARY_GRANULARITY_MODEL)
         return mary_fail(MARY_ERROR_USAGE, "granularity %d is unknown", (int)options->granularity);
     if (options->threads < 0 || options->threads > 1024)
         return mary_fail(MARY_ERROR_USAGE, "the number of threads is %d, it must be from 0 to 1024", options->threads);
     MARY_TRY(check_activations(options));
+    MARY_TRY(read_importance(options, &settings->importance));
+    if (!(options->entropy >= 0 && options->entropy <= 8))
+        return mary_fail(MARY_ERROR_USAGE, "the entropy is %g bits per weight, it must be from 0 to 8",
+                         options->entropy);
     const mary_quantize_method *method = mary_quantize_method_find(options->method);
     if (method == NULL)
         return mary_fail(MARY_ERROR_USAGE, "method '%s' is unknown", options->method);
@@ -134,8 +153,10 @@ void mary_settings_for(const mary_settings *settings, const char *name, mary_lay
                        mary_layer_settings *result)
 {
     const mary_convert_options *options = settings->options;
-    *result = (mary_layer_settings){
-        .levels = settings->levels, .method = settings->method, .granularity = settings->granularity};
+    *result = (mary_layer_settings){.levels = settings->levels,
+                                    .method = settings->method,
+                                    .granularity = settings->granularity,
+                                    .entropy = options->entropy};
     bool wanted_type = options->op_type_count == 0, included = options->include_count == 0;
     for (int i = 0; i < options->op_type_count; i++)
         wanted_type = wanted_type || strcmp(options->op_types[i], mary_layer_op(kind)) == 0;

@@ -15,11 +15,20 @@ typedef struct mary_layer_rule {
     bool matched;
 } mary_layer_rule;
 
+/* What the caller wants a weight's error to count. */
+typedef enum mary_importance {
+    MARY_IMPORTANCE_AUTO = 0, /* as each method would have it */
+    MARY_IMPORTANCE_NONE,
+    MARY_IMPORTANCE_HESSIAN,
+    MARY_IMPORTANCE_FISHER
+} mary_importance;
+
 typedef struct mary_settings {
     const mary_convert_options *options;
     int levels, first_last_levels; /* resolved: 2..256; first_last_levels may be MARY_SAME_LEVELS */
     const mary_quantize_method *method;
     mary_granularity granularity;
+    mary_importance importance;
     int threads;
     mary_layer_rule *rules;
     size_t rule_count, rule_capacity;
@@ -32,6 +41,7 @@ typedef struct mary_layer_settings {
     bool levels_stated; /* by a rule: the first-and-last rule does not apply */
     const mary_quantize_method *method;
     mary_granularity granularity;
+    double entropy;       /* as in mary_convert_options */
     const char *excluded; /* why the node stays float; NULL: it does not */
 } mary_layer_settings;
 

@@ -102,7 +102,8 @@ typedef enum mary_granularity {
     MARY_GRANULARITY_AUTO =
         0, /* every row (output channel) its own, unless shared ones cost fewer bytes for the same error */
     MARY_GRANULARITY_CHANNEL,
-    MARY_GRANULARITY_TENSOR
+    MARY_GRANULARITY_TENSOR,
+    MARY_GRANULARITY_MODEL /* one set for all layers of the same M, method and type */
 } mary_granularity;
 
 #define MARY_SAME_LEVELS (-1)
@@ -139,9 +140,12 @@ typedef struct mary_convert_options {
     int activations;                     /* 0: activations stay float; 8: unsigned bytes, which needs `calibration` */
     const char *calibration_method; /* how ranges of activations are chosen: a name of mary_calibration_method, or NULL
                                      * or "auto": all of them are tried, and measured by the error of the outputs */
-    bool no_bias_correction;        /* leave the mean error that levels cause in the outputs of layers */
-    bool no_equalization;           /* do not balance channels between one layer and the next */
-    bool no_functions; /* leave out the function bodies: smaller, but only mary (or its plugin) runs the file */
+    const char *importance;         /* how often the squared error of a weight counts: "hessian", "fisher" (both need
+                                     * `calibration`), "none"; NULL or "auto": as the method would have it */
+    double entropy;          /* bits per weight that the codes of the method "ecsq" may have; 0: only M bounds them */
+    bool no_bias_correction; /* leave the mean error that levels cause in the outputs of layers */
+    bool no_equalization;    /* do not balance channels between one layer and the next */
+    bool no_functions;       /* leave out the function bodies: smaller, but only mary (or its plugin) runs the file */
     bool no_fold_constants, no_fold_batchnorm, no_remove_identity, no_deduplicate, no_drop_unused;
     int threads;                     /* 0: one per processor; the result does not depend on it */
     uint64_t seed;                   /* for methods that draw numbers */
@@ -158,6 +162,7 @@ typedef struct mary_layer_report {
     const char *note;                  /* why it was skipped, or what was done other than asked; "" */
     int levels, bits;                  /* 0 when not quantised */
     bool shared;                       /* one set of levels for all rows */
+    bool model_levels;                 /* which is that of other layers, too; its bytes count in the first of them */
     bool repeated;                     /* the weight is another layer's, counted there */
     int64_t rows, row_length;          /* of the weight matrix; 0 when unknown */
     int64_t weights;                   /* rows * row_length */

@@ -32,6 +32,7 @@ typedef struct task {
     const float *matrix;
     mary_integer_weight *weight;
     const float *levels; /* [rows or 1, 2^bits] floats to be put on the grid; NULL: equally spaced */
+    bool keep;           /* the codes that came with `levels`: not those of the nearest */
     double *correction, *energy, *error;
 } task;
 
@@ -169,7 +170,11 @@ static void do_row(const task *t, int64_t row, int8_t *grid, double scale, uint8
         weight->scale[row] = (float)scale;
         if (!weight->shared)
             put_on_grid(weight, levels, weight->scale[row], grid);
-        assign(t, row, grid, codes);
+        if (t->keep)
+            mary_codes_unpack(weight->codes + row * mary_codes_row_bytes(weight->row_length, weight->bits),
+                              weight->row_length, weight->bits, codes);
+        else
+            assign(t, row, grid, codes);
         if (mass(weight, grid, codes) <= MOST_MASS)
             break;
     }
@@ -216,6 +221,7 @@ static mary_status choose_levels(const mary_layer *layer, const float *matrix, i
 {
     mary_quantized quantized;
     const mary_quantize_request request = {.weights = matrix,
+                                           .importance = layer->importance,
                                            .rows = weight->rows,
                                            .row_length = weight->row_length,
                                            .method = layer->settings.method,
@@ -224,6 +230,8 @@ static mary_status choose_levels(const mary_layer *layer, const float *matrix, i
                                            .type = MARY_FLOAT,
                                            .threads = threads,
                                            .seed = seed,
+                                           .entropy = layer->settings.entropy,
+                                           .given = layer->given,
                                            .feedback = feedback};
     MARY_TRY(mary_quantize_tensor(&request, &quantized));
     weight->codes = quantized.codes;
@@ -245,7 +253,7 @@ static void choose_coding(mary_layer *layer, mary_integer_weight *weight, bool *
         weight->levels = 256;
         weight->bits = 8;
     }
-    weight->shared = *spaced || granularity == MARY_GRANULARITY_TENSOR;
+    weight->shared = *spaced || granularity == MARY_GRANULARITY_TENSOR || granularity == MARY_GRANULARITY_MODEL;
 }
 
 /* Scales and levels stay, codes follow the layer's inputs; a row keeps what it had where its sums could overflow. */
@@ -325,7 +333,8 @@ mary_status mary_integer_weight_choose(mary_layer *layer, const float *matrix, i
                                  weight->levels);
     if (weight->shared)
         put_on_grid(weight, levels, scale > 0 ? scale : 1, weight->grid);
-    task t = {needs, matrix, weight, levels, correction, sums, sums + rows};
+    bool keep = levels != NULL && layer->settings.method->partition != NULL;
+    task t = {needs, matrix, weight, levels, keep, correction, sums, sums + rows};
 #pragma omp parallel for schedule(dynamic) num_threads(threads) reduction(&& : ok) if (rows > 1 && threads > 1)
     for (int64_t row = 0; row < rows; row++)
         ok = quantize_row(&t, row, scale) && ok;

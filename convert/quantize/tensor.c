@@ -21,44 +21,41 @@ float mary_quantize_round(double value, mary_type type)
     return rounded;
 }
 
-/* One set of levels, ready for finding the nearest. */
-typedef struct codebook {
-    int used; /* distinct levels */
-    float levels[256];
-    double thresholds[256]; /* used - 1 midpoints; a weight on one belongs to the lower level */
-} codebook;
-
-static mary_status codebook_choose(const mary_quantize_request *request, const mary_quantize_input *input,
-                                   codebook *book)
+/* Rounded to what is stored; levels that became the same are one. `codes` [count] follow; NULL: there are none yet. */
+static void round_levels(const double *levels, int count, mary_type type, mary_quantized_set *set, uint8_t *codes,
+                         int64_t code_count)
 {
-    double levels[256];
-    MARY_TRY(request->method->choose(input, request->levels, levels));
-    book->used = 0;
-    for (int m = 0; m < request->levels; m++) {
-        float level = mary_quantize_round(levels[m], request->type);
-        if (book->used == 0 || level > book->levels[book->used - 1])
-            book->levels[book->used++] = level;
+    uint8_t number[256];
+    set->used = 0;
+    for (int m = 0; m < count; m++) {
+        float level = mary_quantize_round(levels[m], type);
+        if (set->used == 0 || level > set->levels[set->used - 1])
+            set->levels[set->used++] = level;
+        number[m] = (uint8_t)(set->used - 1);
     }
-    for (int m = 0; m + 1 < book->used; m++)
-        book->thresholds[m] = 0.5 * ((double)book->levels[m] + (double)book->levels[m + 1]);
-    return MARY_OK;
+    for (int64_t i = 0; codes != NULL && i < code_count; i++)
+        codes[i] = number[codes[i]];
 }
 
-static void codebook_store(const codebook *book, int bits, float *values)
+static void store_levels(const mary_quantized_set *set, int bits, float *values)
 {
     for (int m = 0; m < 1 << bits; m++)
-        values[m] = book->levels[m < book->used ? m : book->used - 1];
+        values[m] = set->levels[m < set->used ? m : set->used - 1];
 }
 
-static void codebook_assign(const codebook *book, const float *weights, int64_t count, uint8_t *codes)
+/* Every weight to its nearest level; one in the middle belongs to the lower. */
+static void assign_nearest(const mary_quantized_set *set, const float *weights, int64_t count, uint8_t *codes)
 {
-    int bounds = book->used - 1;
+    int bounds = set->used - 1;
+    double thresholds[256];
+    for (int m = 0; m < bounds; m++)
+        thresholds[m] = 0.5 * ((double)set->levels[m] + (double)set->levels[m + 1]);
     if (bounds <= 15) {
         for (int64_t i = 0; i < count; i++) {
             double weight = weights[i];
             int code = 0;
             for (int m = 0; m < bounds; m++)
-                code += weight > book->thresholds[m];
+                code += weight > thresholds[m];
             codes[i] = (uint8_t)code;
         }
         return;
@@ -68,7 +65,7 @@ static void codebook_assign(const codebook *book, const float *weights, int64_t 
         int low = 0, high = bounds; /* the number of thresholds below weight is in [low, high] */
         while (low < high) {
             int middle = (low + high) / 2;
-            if (weight > book->thresholds[middle])
+            if (weight > thresholds[middle])
                 low = middle + 1;
             else
                 high = middle;
@@ -92,23 +89,18 @@ static row_result measure(const float *levels, const float *weights, const uint8
     return result;
 }
 
-/* One row's levels by `choose`, or the shared ones; its codes to codes[row_length]. */
-static mary_status choose_row(const mary_quantize_request *request, const codebook *shared, int64_t row, float *levels,
-                              uint8_t *codes)
+mary_status mary_quantize_set(const mary_quantize_method *method, const mary_quantize_input *input, int levels,
+                              mary_type type, mary_quantized_set *set)
 {
-    const float *weights = request->weights + row * request->row_length;
-    codebook own;
-    const codebook *book = shared;
-    if (shared == NULL) {
-        mary_quantize_input input = {.values = weights, .count = request->row_length};
-        if (request->importance != NULL)
-            input.importance = request->importance + row * request->row_length;
-        input.seed = request->seed + (uint64_t)row;
-        MARY_TRY(codebook_choose(request, &input, &own));
-        codebook_store(&own, mary_codes_bits(request->levels), levels);
-        book = &own;
+    double chosen[256];
+    if (method->partition != NULL) {
+        MARY_TRY(method->partition(input, levels, chosen, set->codes));
+        round_levels(chosen, levels, type, set, set->codes, input->count);
+        return MARY_OK;
     }
-    codebook_assign(book, weights, request->row_length, codes);
+    MARY_TRY(method->choose(input, levels, chosen));
+    round_levels(chosen, levels, type, set, NULL, 0);
+    assign_nearest(set, input->values, input->count, set->codes);
     return MARY_OK;
 }
 
@@ -121,32 +113,62 @@ static row_result finish_row(const mary_quantize_request *request, int64_t row, 
     return result;
 }
 
-/* Methods with `choose`: row by row, so that codes are never there unpacked. */
+static mary_quantize_input input_of(const mary_quantize_request *request, int64_t row, int64_t rows)
+{
+    int64_t begin = row * request->row_length;
+    return (mary_quantize_input){.values = request->weights + begin,
+                                 .importance = request->importance != NULL ? request->importance + begin : NULL,
+                                 .count = rows * request->row_length,
+                                 .seed = request->seed + (uint64_t)row,
+                                 .entropy = request->entropy};
+}
+
+/* Levels of the tensor, and codes for all of it. */
+static mary_status quantize_shared(const mary_quantize_request *request, mary_quantized *quantized, row_result *results)
+{
+    mary_quantized_set own = {0};
+    const mary_quantize_input input = input_of(request, 0, request->rows);
+    mary_status status = MARY_OK;
+    own.codes = mary_alloc((size_t)input.count);
+    if (own.codes == NULL)
+        return mary_fail_memory((size_t)input.count);
+    if (request->given != NULL) {
+        memcpy(own.levels, request->given->levels, sizeof own.levels);
+        own.used = request->given->used;
+        memcpy(own.codes, request->given->codes, (size_t)input.count);
+    } else {
+        MARY_TRY_GOTO(mary_quantize_set(request->method, &input, request->levels, request->type, &own), done);
+    }
+    store_levels(&own, quantized->bits, quantized->values);
+#pragma omp parallel for num_threads(request->threads) if (request->rows > 1 && request->threads > 1)
+    for (int64_t row = 0; row < request->rows; row++)
+        results[row] = finish_row(request, row, quantized->values, own.codes + row * request->row_length, quantized);
+done:
+    mary_free(own.codes);
+    return status;
+}
+
+/* Levels of each row: codes are never there unpacked but for the rows in work. */
 static mary_status quantize_rows(const mary_quantize_request *request, mary_quantized *quantized, row_result *results)
 {
-    codebook book;
-    if (request->shared) {
-        mary_quantize_input input = {.values = request->weights,
-                                     .importance = request->importance,
-                                     .count = request->rows * request->row_length,
-                                     .seed = request->seed};
-        MARY_TRY(codebook_choose(request, &input, &book));
-        codebook_store(&book, quantized->bits, quantized->values);
-    }
     _Atomic int failed = MARY_OK; /* messages are per thread, so a worker's is said again here */
 #pragma omp parallel for schedule(dynamic) num_threads(request->threads) if (request->rows > 1 && request->threads > 1)
     for (int64_t row = 0; row < request->rows; row++) {
         if (atomic_load_explicit(&failed, memory_order_relaxed) != MARY_OK)
             continue;
-        float *levels = quantized->values + (request->shared ? 0 : row << quantized->bits);
-        uint8_t *codes = mary_alloc((size_t)request->row_length);
-        mary_status status = codes == NULL ? mary_fail_memory((size_t)request->row_length)
-                                           : choose_row(request, request->shared ? &book : NULL, row, levels, codes);
-        if (status == MARY_OK)
-            results[row] = finish_row(request, row, levels, codes, quantized);
-        else
+        float *levels = quantized->values + (row << quantized->bits);
+        const mary_quantize_input input = input_of(request, row, 1);
+        mary_quantized_set set = {.codes = mary_alloc((size_t)request->row_length)};
+        mary_status status = set.codes == NULL
+                                 ? mary_fail_memory((size_t)request->row_length)
+                                 : mary_quantize_set(request->method, &input, request->levels, request->type, &set);
+        if (status == MARY_OK) {
+            store_levels(&set, quantized->bits, levels);
+            results[row] = finish_row(request, row, levels, set.codes, quantized);
+        } else {
             atomic_store(&failed, (int)status);
-        mary_free(codes);
+        }
+        mary_free(set.codes);
     }
     if (failed != MARY_OK)
         return mary_fail((mary_status)failed, "choosing levels for %lld rows of %lld weights failed: out of memory",
@@ -214,6 +236,8 @@ mary_status mary_quantize_tensor(const mary_quantize_request *request, mary_quan
     }
     if (request->method->code != NULL)
         MARY_TRY_GOTO(quantize_layer(request, quantized, results), done);
+    else if (request->shared)
+        MARY_TRY_GOTO(quantize_shared(request, quantized, results), done);
     else
         MARY_TRY_GOTO(quantize_rows(request, quantized, results), done);
     for (int64_t row = 0; row < request->rows; row++) { /* in order: sums do not depend on the threads */

@@ -6,6 +6,13 @@
 #include "convert/quantize/method.h"
 #include "onnx/tensor.h"
 
+/* One set of levels, ready to be stored, and codes. */
+typedef struct mary_quantized_set {
+    int used;          /* distinct levels, at most M */
+    float levels[256]; /* [used], ascending, rounded to the type that they are stored as */
+    uint8_t *codes;    /* [count] */
+} mary_quantized_set;
+
 struct mary_quantize_request {
     const float *weights;     /* [rows, row_length], finite */
     const float *importance;  /* the same shape, non-negative; NULL: all equal */
@@ -16,7 +23,9 @@ struct mary_quantize_request {
     mary_type type; /* float16, bfloat16, float or double: levels are rounded to it */
     int threads;    /* >= 1; the result does not depend on it */
     uint64_t seed;
-    const mary_feedback *feedback; /* the layer as its inputs see it; needed by methods that have `code` */
+    double entropy;                  /* as in mary_quantize_input */
+    const mary_quantized_set *given; /* levels and codes that are settled already; NULL: none. Then `shared` */
+    const mary_feedback *feedback;   /* the layer as its inputs see it; needed by methods that have `code` */
 };
 
 typedef struct mary_quantized {
@@ -32,6 +41,9 @@ typedef struct mary_quantized {
 
 /* What is left of `value` when it is stored as `type`. */
 float mary_quantize_round(double value, mary_type type);
+/* One set of levels for `input`, with codes [input->count] that the caller provides. The method has no `code`. */
+mary_status mary_quantize_set(const mary_quantize_method *method, const mary_quantize_input *input, int levels,
+                              mary_type type, mary_quantized_set *set);
 mary_status mary_quantize_tensor(const mary_quantize_request *request, mary_quantized *quantized);
 void mary_quantized_free(mary_quantized *quantized);
 /* Signal to quantisation noise in dB; infinite when there is no error. */

@@ -112,6 +112,9 @@ def convert(
     method: str | None = None,
     per_channel: bool = False,
     per_tensor: bool = False,
+    per_model: bool = False,
+    importance: str | None = None,
+    entropy: float = 0,
     nodes_to_exclude: Sequence[str] = (),
     nodes_to_include: Sequence[str] = (),
     op_types: Sequence[str] = (),
@@ -142,7 +145,11 @@ def convert(
             list) is read again for each pass; anything else is kept in memory.
         first_last: M of the first and last layers; 0: 256; "same": as the others.
         method: how levels are chosen; see methods(). None: "magnitude".
-        per_channel, per_tensor: levels for every row, or shared by the tensor; neither: whichever costs fewer bytes for the same error.
+        per_channel, per_tensor, per_model: levels for every row, or shared by the tensor, or by all layers; none: for every row or the
+            tensor, whichever costs fewer bytes for the same error.
+        importance: how often a weight's squared error counts: "hessian", "fisher" (both need samples), "none"; None: as the method would
+            have it.
+        entropy: bits per weight that the codes of method "ecsq" may have; 0: only M bounds them.
         nodes_to_exclude, nodes_to_include, op_types: globs of node names; those of "Conv", "ConvTranspose", "Gemm", "MatMul".
         config: settings per layer: a JSON file, or what it would hold as a dict.
         calibration_method: see calibration_methods(); None: all are tried.
@@ -156,14 +163,14 @@ def convert(
         UsageError, InvalidModelError, UnsupportedError, WriteError: as the classes say. An exception of the reader or of `progress`
         comes through as it is; nothing is written then.
     """
-    if per_channel and per_tensor:
-        raise UsageError("per_channel and per_tensor exclude each other")
+    if bool(per_channel) + bool(per_tensor) + bool(per_model) > 1:
+        raise UsageError("per_channel, per_tensor and per_model exclude each other")
     check_output(model_output)
     options = ConvertOptions()
     options.levels = _levels(levels, bits)
     options.first_last_levels = _first_last(first_last)
     options.method = None if method is None else text("method", method)
-    options.granularity = 1 if per_channel else 2 if per_tensor else 0
+    options.granularity = 1 if per_channel else 2 if per_tensor else 3 if per_model else 0
     options.include, options.include_count = _names("nodes_to_include", nodes_to_include)
     options.exclude, options.exclude_count = _names("nodes_to_exclude", nodes_to_exclude)
     options.op_types, options.op_type_count = _names("op_types", op_types)
@@ -171,6 +178,11 @@ def convert(
     if options.activations == 8 and calibration_data_reader is None:
         raise UsageError("activations=8 needs calibration_data_reader: some hundred sample inputs")
     options.calibration_method = None if calibration_method is None else text("calibration_method", calibration_method)
+    options.importance = None if importance is None else text("importance", importance)
+    try:
+        options.entropy = float(entropy)
+    except (TypeError, ValueError):
+        raise UsageError(f"entropy is a number of bits, not {entropy!r}") from None
     options.no_bias_correction, options.no_equalization = bool(no_bias_correction), bool(no_equalization)
     options.no_functions, options.no_fold_constants = bool(no_functions), bool(no_fold_constants)
     options.no_fold_batchnorm, options.no_remove_identity = bool(no_fold_batchnorm), bool(no_remove_identity)

@@ -31,6 +31,8 @@ class LayerReport:
     """0 when not quantised."""
     shared: bool
     """One set of levels for all rows."""
+    model_levels: bool
+    """Which is that of other layers, too."""
     repeated: bool
     """The weight is another layer's, counted there."""
     rows: int
@@ -49,7 +51,7 @@ class LayerReport:
     def of(cls, c: Any) -> LayerReport:
         return cls(
             decoded(c.name), decoded(c.op_type), decoded(c.weight), decoded(c.method), decoded(c.note), c.levels, c.bits, c.shared,
-            c.repeated, c.rows, c.row_length, c.weights, c.bytes_before, c.bytes_after, c.sqnr,
+            c.model_levels, c.repeated, c.rows, c.row_length, c.weights, c.bytes_before, c.bytes_after, c.sqnr,
         )  # fmt: skip
 
 

@@ -36,6 +36,8 @@ int main(void)
     FIELD(mary_convert_options, calibration);
     FIELD(mary_convert_options, activations);
     FIELD(mary_convert_options, calibration_method);
+    FIELD(mary_convert_options, importance);
+    FIELD(mary_convert_options, entropy);
     FIELD(mary_convert_options, no_bias_correction);
     FIELD(mary_convert_options, no_equalization);
     FIELD(mary_convert_options, no_functions);
@@ -57,6 +59,7 @@ int main(void)
     FIELD(mary_layer_report, levels);
     FIELD(mary_layer_report, bits);
     FIELD(mary_layer_report, shared);
+    FIELD(mary_layer_report, model_levels);
     FIELD(mary_layer_report, repeated);
     FIELD(mary_layer_report, rows);
     FIELD(mary_layer_report, row_length);

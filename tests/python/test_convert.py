@@ -42,6 +42,8 @@ def batches(images, size=8, count=5):
 
 @pytest.mark.parametrize("options, flags", [({}, ()), ({"levels": 3, "first_last": "same"}, ("--levels", 3, "--first-last", "same")),
     ({"bits": 3, "per_tensor": True}, ("--bits", 3, "--per-tensor")),
+    ({"levels": 7, "per_model": True, "method": "uniform"}, ("--levels", 7, "--per-model", "--method", "uniform")),
+    ({"levels": 16, "method": "ecsq", "entropy": 2.5}, ("--levels", 16, "--method", "ecsq", "--entropy", 2.5)),
     ({"nodes_to_exclude": ["*fc1*"], "method": "kmeans"}, ("--nodes-to-exclude", "*fc1*", "--method", "kmeans")),
     ({"nodes_to_include": "*fc1*", "op_types": ["Gemm"], "per_channel": True}, ("--nodes-to-include", "*fc1*", "--op-types", "Gemm", "--per-channel")),
     ({"no_functions": True, "no_fold_constants": True, "no_drop_unused": True, "threads": 1}, ("--no-functions", "--no-fold-constants", "--no-drop-unused")),

@@ -1,0 +1,18 @@
+/* How much each weight matters: the diagonal of the Hessian of the loss, or of the Fisher matrix, over calibration
+ * samples. No labels: the loss is how far the outputs are from those of the float model, at its minimum. For class
+ * scores that is the divergence of the probabilities, whose second derivative by the scores, p (1 - p), is that of
+ * cross-entropy with any label; for anything else it is the mean squared difference. */
+#ifndef MARY_CONVERT_CALIBRATE_CURVATURE_H
+#define MARY_CONVERT_CALIBRATE_CURVATURE_H
+
+#include "convert/choose.h"
+
+/* Fills layer->importance [rows, row_length] of the layers for which wanted[layers->count] is true: the mean over the
+ * samples of `kind`, and 0.3 of the row's mean; non-negative and finite, zero where the outcome does not depend on a
+ * row. The loss is that of the first output with class scores [N, classes >= 2], before its Softmax, else of the first
+ * float output. MARY_ERROR_UNSUPPORTED naming node and operator when the network cannot be differentiated;
+ * MARY_ERROR_INVALID when the result is not finite. */
+mary_status mary_curvature_measure(const mary_model *model, const mary_settings *settings, mary_curvature kind,
+                                   const bool *wanted, mary_layers *layers);
+
+#endif
