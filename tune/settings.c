@@ -6,6 +6,8 @@
 
 #include "train/random.h"
 
+#define MOST_RATE 1e6 /* of mary_schedule_rate */
+
 #define CHECK(good, ...)                                                                                               \
     do {                                                                                                               \
         if (!(good))                                                                                                   \
@@ -21,8 +23,8 @@ static mary_status check(const mary_tune_options *o)
     CHECK(o->level_epochs >= 1 && o->level_epochs <= o->epochs, "%lld of %lld epochs cannot train the levels",
           (long long)o->level_epochs, (long long)o->epochs);
     CHECK(o->batch >= 1 && o->batch <= 1 << 20, "a batch of %lld samples", (long long)o->batch);
-    CHECK(o->rate > 0 && isfinite(o->rate), "the rate is %g", o->rate);
-    CHECK(o->level_rate > 0 && isfinite(o->level_rate), "the rate of the levels is %g", o->level_rate);
+    CHECK(o->rate > 0 && o->rate < MOST_RATE, "the rate is %g", o->rate);
+    CHECK(o->level_rate > 0 && o->level_rate < MOST_RATE, "the rate of the levels is %g", o->level_rate);
     CHECK(o->weight_decay >= 0 && isfinite(o->weight_decay), "the weight decay is %g", o->weight_decay);
     CHECK(o->holdout >= 0 && o->holdout < 1, "the part that is held out is at least 0 and below 1, not %g", o->holdout);
     CHECK(o->temperature > 0 && isfinite(o->temperature), "the temperature is %g", o->temperature);
