@@ -104,12 +104,29 @@ static int distinct(const mary_model *model, const char *name, int64_t *kept)
     return count;
 }
 
+/* Epochs in order, in three phases; nothing comes back once pruning has ended. */
+static void check_epoch(void *context, const mary_tune_epoch *epoch)
+{
+    int64_t *seen = context;
+    const char *phase = epoch->epoch < 5 ? "prune" : epoch->epoch < 9 ? "train" : "levels";
+    ck_assert_int_eq(epoch->epoch, (*seen)++);
+    ck_assert_str_eq(epoch->phase, phase);
+    ck_assert(epoch->accuracy >= 0 && epoch->accuracy <= 1 && isfinite(epoch->loss));
+    if (epoch->epoch >= 5)
+        ck_assert_msg(epoch->kept <= 0.3 + 1.0 / (HIDDEN * (FEATURES + CLASSES)), "epoch %lld: %g kept",
+                      (long long)epoch->epoch, epoch->kept);
+}
+
 START_TEST(a_network_learns_with_few_weights_of_few_values)
 {
     mary_model *model = network(-1);
+    mary_tune_options options = usual;
     mary_tune_result result;
-    int64_t kept = 0;
-    assert_ok(mary_tune(&model, &data, &usual, &result));
+    int64_t kept = 0, epochs = 0;
+    options.progress = check_epoch;
+    options.progress_context = &epochs;
+    assert_ok(mary_tune(&model, &data, &options, &result));
+    ck_assert_int_eq(epochs, usual.epochs);
     ck_assert_int_eq(result.held_out, SAMPLES / 4);
     ck_assert_int_eq(result.samples, SAMPLES - SAMPLES / 4);
     ck_assert_int_eq(result.layers, 2);
@@ -181,6 +198,12 @@ START_TEST(pruned_weights_stay_zero_whatever_the_optimiser_does)
         if (step == 10) /* momentum goes on pushing what it pruned here */
             assert_ok(mary_tuned_prune(&p.layers, 0.25, false));
         assert_ok(mary_trainer_gradient(p.trainer, &p.input, 1, &p.loss, MARY_CURVATURE_NONE, NULL));
+        for (int i = 0; i < p.layers.count; i++) {
+            mary_parameter parameter;
+            assert_ok(mary_trainer_parameter(p.trainer, p.layers.items[i].parameter, &parameter));
+            for (int64_t k = 0; k < parameter.count; k++)
+                ck_assert(p.layers.items[i].codes[k] != 0 || parameter.gradient[k] == 0);
+        }
         assert_ok(mary_optimiser_step(optimiser, 0.05));
         assert_ok(mary_trainer_model(p.trainer, true, &model));
         distinct(model, "w1", &kept);
