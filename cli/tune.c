@@ -338,6 +338,7 @@ int mary_cli_tune(int argc, char **argv)
     arguments given = {.tune.holdout = 0.1};
     mary_data_options_default(&given.data);
     given.data.training = true;
+    given.data.spread = true;
     mary_status status = mary_cli_parse(&argp, argc, argv, &given);
     if (status != MARY_OK)
         return status;
