@@ -15,6 +15,7 @@ static const struct {
     {"validate", mary_cli_validate, "compare two models over real data: accuracy, agreement, error of every layer"},
     {"bench", mary_cli_bench, "measure latency, throughput and memory, of one model or two side by side"},
     {"inspect", mary_cli_inspect, "show what is in a model file: operators, bits and bytes of every layer"},
+    {"tune", mary_cli_tune, "prune and train a model down to few values a layer, for the smallest files"},
     {"pack", mary_cli_pack, "write a model smaller still, weights entropy-coded; every verb reads it"},
     {"unpack", mary_cli_unpack, "write the very file again that was packed"},
     {"dequantize", mary_cli_dequantize, "write an M-ary model as a plain float one"},

@@ -10,6 +10,7 @@ mary_cli_verb mary_cli_bench;
 mary_cli_verb mary_cli_convert;
 mary_cli_verb mary_cli_inspect;
 mary_cli_verb mary_cli_dequantize;
+mary_cli_verb mary_cli_tune;
 mary_cli_verb mary_cli_pack;
 mary_cli_verb mary_cli_unpack;
 

@@ -510,6 +510,66 @@ MARY_API mary_status mary_checkpoint_save(const char *path, const mary_trainer *
 MARY_API mary_status mary_checkpoint_load(const char *path, mary_trainer *trainer, mary_optimiser *optimiser,
                                           mary_training_place *progress);
 
+/* ---- tuning: pruned, and trained down to a few values ---- */
+
+/* What Choi, El-Khamy and Lee (Towards the limit of network quantization, ICLR 2017) do to make a file small: prune by
+ * magnitude and train on, give what is left of every layer a few shared values, train these. docs/compression.md. */
+
+/* After every epoch. */
+typedef struct mary_tune_epoch {
+    const char *phase;     /* "prune", "train" or "levels" */
+    int64_t epoch, epochs; /* this one, from 0, and all */
+    double rate;           /* of the last step */
+    double loss;           /* mean over the training samples, as they went by */
+    double kept;           /* part of the weights that is not zero */
+    double accuracy;       /* part of the held-out samples that are right; negative: none are held out */
+} mary_tune_epoch;
+
+typedef void mary_tune_progress(void *context, const mary_tune_epoch *epoch);
+
+/* Zeroed is the default. */
+typedef struct mary_tune_options {
+    const char *output;      /* graph output with the logits; NULL: the first */
+    bool labels;             /* samples have true classes; else what the model says now is what is learnt */
+    bool distil;             /* learn what the model says now although there are labels */
+    double temperature;      /* of that; 0: 2 */
+    double keep;             /* part of the weights that is not pruned, above 0; 0: 0.1. 1: nothing is */
+    bool per_layer;          /* that part of every layer, not of the model */
+    int levels;              /* values of a layer besides zero, 1..255; 0: 15 */
+    int64_t epochs;          /* 0: 20 */
+    int64_t level_epochs;    /* the last of these train the levels; 0: a quarter, at least one */
+    int64_t batch;           /* samples in a step; 0: 64 */
+    double rate, level_rate; /* Adam's; 0: 1e-3, and a tenth of `rate` */
+    const char *schedule;    /* of the rate over pruning and training, and again over the levels: "cosine" to zero,
+                              * "constant", "steps" (three, a tenth each) or "exponential" (to a hundredth);
+                              * NULL: "cosine" */
+    double weight_decay;
+    double holdout; /* part of the samples that is not trained with, below 1 */
+    int64_t crop;   /* as in mary_batch_options */
+    bool flip;
+    uint64_t seed;
+    int threads;                  /* 0: one per processor; no result depends on it */
+    bool no_functions;            /* as in mary_convert_options */
+    const char *checkpoint;       /* written after every epoch; NULL: none */
+    bool resume;                  /* go on where `checkpoint` ends; when it is not there, from the beginning */
+    mary_tune_progress *progress; /* may be NULL */
+    void *progress_context;
+} mary_tune_options;
+
+typedef struct mary_tune_result {
+    uint64_t weights, kept;        /* of the layers that were tuned; kept: not zero */
+    int layers;                    /* that were tuned */
+    int64_t samples, held_out;     /* trained with, and not */
+    double before, trained, after; /* accuracy on what was held out: as given, pruned and trained, with levels;
+                                    * `trained` is negative when the training went on after that; all are without
+                                    * held-out samples */
+} mary_tune_result;
+
+/* *model becomes one with M-ary operators, whose levels mary_pack makes small; NULL on failure. It has one float input
+ * [N, ...], to which the samples belong. `result` may be NULL. */
+MARY_API mary_status mary_tune(mary_model **model, const mary_samples *samples, const mary_tune_options *options,
+                               mary_tune_result *result);
+
 /* ---- looking into models and comparing them ---- */
 
 /* A model that is read when it is needed: a file, or, when `bytes` is not NULL, a file in memory, which must stay until

@@ -1,0 +1,202 @@
+/* `mary tune` from outside. */
+#include <jansson.h>
+#include <sys/wait.h>
+
+#include "onnx/memory.h"
+#include "tests/cli/data/files.h"
+#include "tests/support/model_builder.h"
+
+enum { SAMPLES = 240, FEATURES = 6, HIDDEN = 64, CLASSES = 3 };
+
+static char out[65536], err[8192];
+
+static void slurp(const char *path, char *text, size_t size)
+{
+    FILE *file = fopen(path, "rb");
+    ck_assert_ptr_nonnull(file);
+    text[fread(text, 1, size - 1, file)] = '\0';
+    fclose(file);
+}
+
+/* Runs `mary ARGUMENTS` in the folder. */
+static int mary(const char *arguments)
+{
+    char command[4096];
+    snprintf(command, sizeof command, "cd '%s' && '%s/mary' %s > out.txt 2> err.txt", folder, getenv("MARY_BINARY_DIR"),
+             arguments);
+    int status = system(command);
+    ck_assert_msg(WIFEXITED(status), "'%s' crashed", arguments);
+    slurp(path_of("out.txt"), out, sizeof out);
+    slurp(path_of("err.txt"), err, sizeof err);
+    return WEXITSTATUS(status);
+}
+
+static void expect_success(const char *arguments)
+{
+    int status = mary(arguments);
+    ck_assert_msg(status == 0, "mary %s: status %d: %s", arguments, status, err);
+}
+
+static void expect_failure(const char *arguments, int expected, const char *said)
+{
+    int status = mary(arguments);
+    ck_assert_msg(status == expected, "mary %s: status %d, expected %d: %s", arguments, status, expected, err);
+    ck_assert_msg(strchr(err, '\n') == err + strlen(err) - 1, "mary %s: not one line: %s", arguments, err);
+    ck_assert_msg(strstr(err, said) != NULL, "mary %s: '%s' lacks '%s'", arguments, err, said);
+}
+
+static bool same_files(const char *a, const char *b)
+{
+    char command[512];
+    snprintf(command, sizeof command, "cmp -s '%s' '%s'", path_of(a), path_of(b));
+    return system(command) == 0;
+}
+
+static void save_network(const char *name, const char *first)
+{
+    float w[FEATURES * HIDDEN];
+    mary_model *model = build_model(13);
+    Onnx__GraphProto *graph = model->proto->graph;
+    for (int i = 0; i < FEATURES * HIDDEN; i++)
+        w[i] = (float)((i * 37) % 101) / 101.0f - 0.5f;
+    build_input(graph, "x", MARY_FLOAT, SHAPE(-1, FEATURES));
+    build_floats(graph, "w1", SHAPE(FEATURES, HIDDEN), w);
+    build_floats(graph, "w2", SHAPE(HIDDEN, CLASSES), w + 11);
+    build_node(graph, first, "x,w1", "h");
+    build_node(graph, "Relu", "h", "r");
+    build_node(graph, "Gemm", "r,w2", "y");
+    build_output(graph, "y", MARY_FLOAT, SHAPE(-1, CLASSES));
+    assert_ok(mary_model_save(model, path_of(name)));
+    mary_model_free(&model);
+}
+
+/* A network, and samples whose class is the largest of three features. */
+static void prepare(void)
+{
+    float x[SAMPLES * FEATURES];
+    int64_t y[SAMPLES];
+    setup_folder();
+    for (int i = 0; i < SAMPLES; i++) {
+        float *row = x + i * FEATURES;
+        for (int k = 0; k < FEATURES; k++)
+            row[k] = (float)(((unsigned)(i * FEATURES + k) * 2654435761u) >> 8) / (float)(1 << 23) - 1;
+        y[i] = row[1] > row[0] ? 1 : 0;
+        y[i] = row[2] > row[y[i]] ? 2 : y[i];
+    }
+    add_member("d.npz", "x_train.npy", "{'descr': '<f4', 'fortran_order': False, 'shape': (240, 6), }\n", x, sizeof x,
+               true);
+    add_member("d.npz", "y_train.npy", "{'descr': '<i8', 'fortran_order': False, 'shape': (240,), }\n", y, sizeof y,
+               true);
+    write_npy("x.npy", "{'descr': '<f4', 'fortran_order': False, 'shape': (240, 6), }\n", x, sizeof x);
+    write_npy("empty.npy", "{'descr': '<f4', 'fortran_order': False, 'shape': (0, 6), }\n", x, 0);
+    save_network("m.onnx", "MatMul");
+}
+
+static double number(const json_t *root, const char *key)
+{
+    const json_t *value = json_object_get(root, key);
+    ck_assert_msg(json_is_number(value), "the report lacks '%s'", key);
+    return json_number_value(value);
+}
+
+static long size_of_file(const char *name)
+{
+    FILE *file = fopen(path_of(name), "rb");
+    ck_assert_ptr_nonnull(file);
+    fseek(file, 0, SEEK_END);
+    long size = ftell(file);
+    fclose(file);
+    return size;
+}
+
+START_TEST(a_tuned_model_is_written_reported_and_packed)
+{
+    prepare();
+    expect_success("tune m.onnx t.onnx --data d.npz --keep 0.3 --levels 3 --epochs 8 --rate 0.01 --batch 20 "
+                   "--holdout 0.2 --report r.json");
+    ck_assert_msg(strstr(err, "epoch 8/8 (levels)") != NULL, "progress: %s", err);
+    ck_assert_msg(strstr(out, "of 2 layers") != NULL, "output: %s", out);
+    json_t *root = json_load_file(path_of("r.json"), 0, NULL);
+    ck_assert_ptr_nonnull(root);
+    ck_assert_uint_eq(json_array_size(json_object_get(root, "epochs")), 8);
+    ck_assert(number(root, "held_out") == 48 && number(root, "samples") == 192);
+    ck_assert(number(root, "accuracy_after") > number(root, "accuracy_before"));
+    expect_success("pack t.onnx p.onnx");
+    ck_assert_int_eq(size_of_file("p.onnx"), (long)number(root, "packed_bytes"));
+    ck_assert_int_eq(size_of_file("t.onnx"), (long)number(root, "file_bytes_after"));
+    expect_success("pack t.onnx h.onnx --coder huffman");
+    ck_assert_int_eq(size_of_file("h.onnx"), (long)number(root, "packed_bytes_huffman"));
+    expect_success("validate p.onnx --data d.npz --split train");
+    json_decref(root);
+    remove_folder();
+}
+END_TEST
+
+START_TEST(going_on_gives_the_same_file)
+{
+    prepare();
+    expect_success("tune m.onnx a.onnx -q --data d.npz --epochs 6 --threads 1");
+    ck_assert_msg(out[0] == '\0' && err[0] == '\0', "--quiet: %s%s", out, err);
+    expect_success("tune m.onnx b.onnx -q --data d.npz --epochs 6 --threads 2 --checkpoint c");
+    ck_assert(same_files("a.onnx", "b.onnx"));
+    expect_success("tune m.onnx b.onnx -q --data d.npz --epochs 6 --checkpoint c --resume");
+    ck_assert(same_files("a.onnx", "b.onnx"));
+    expect_success("tune m.onnx b.onnx -q --data d.npz --epochs 6 --seed 1");
+    ck_assert(!same_files("a.onnx", "b.onnx"));
+    expect_failure("tune m.onnx b.onnx -q --data d.npz --epochs 7 --checkpoint c --resume", 2, "other options");
+    remove_folder();
+}
+END_TEST
+
+START_TEST(data_without_labels_is_enough)
+{
+    prepare();
+    expect_success("tune m.onnx t.onnx --data x.npy --epochs 2");
+    expect_failure("tune m.onnx t.onnx --data x.npy --loss cross-entropy", 2, "needs labels");
+    remove_folder();
+}
+END_TEST
+
+START_TEST(hostile_arguments_are_refused)
+{
+    static const struct {
+        const char *arguments;
+        int status;
+        const char *said;
+    } cases[] = {
+        {"tune m.onnx", 2, "which models"},
+        {"tune m.onnx t.onnx", 2, "--data"},
+        {"tune m.onnx t.onnx u.onnx --data d.npz", 2, "too many"},
+        {"tune m.onnx t.onnx --data d.npz --keep 0", 2, "--keep"},
+        {"tune m.onnx t.onnx --data d.npz --keep nan", 2, "--keep"},
+        {"tune m.onnx t.onnx --data d.npz --levels 256", 2, "--levels"},
+        {"tune m.onnx t.onnx --data d.npz --epochs 99999999999999999999", 2, "--epochs"},
+        {"tune m.onnx t.onnx --data d.npz --epochs 2 --level-epochs 3", 2, "levels"},
+        {"tune m.onnx t.onnx --data d.npz --schedule linear", 2, "linear"},
+        {"tune m.onnx t.onnx --data d.npz --loss l1", 2, "l1"},
+        {"tune m.onnx t.onnx --data d.npz --augment rotate", 2, "rotate"},
+        {"tune m.onnx t.onnx --data d.npz --augment flip", 2, "flipped"},
+        {"tune m.onnx t.onnx --data d.npz --holdout 1", 2, "--holdout"},
+        {"tune m.onnx t.onnx --data d.npz --resume", 2, "--checkpoint"},
+        {"tune m.onnx t.onnx --data d.npz --logits nothing", 2, "nothing"},
+        {"tune m.onnx t.onnx --data empty.npy", 3, "no samples"},
+        {"tune none.onnx t.onnx --data d.npz", 3, "none.onnx"},
+        {"tune m.onnx t.onnx --data none.npz", 3, "none.npz"},
+        {"tune m.onnx t.onnx --data d.npz --checkpoint d.npz --resume", 3, "d.npz"},
+        {"tune m.onnx none/t.onnx --data d.npz --epochs 1", 6, "none/t.onnx"},
+    };
+    prepare();
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char arguments[512];
+        snprintf(arguments, sizeof arguments, "%s -q", cases[i].arguments);
+        expect_failure(arguments, cases[i].status, cases[i].said);
+        ck_assert_msg(access(path_of("t.onnx"), F_OK) != 0, "%s left a file", arguments);
+    }
+    expect_success("tune m.onnx t.onnx -q --data d.npz --epochs 1 --keep 1 --holdout 0");
+    expect_failure("tune t.onnx u.onnx -q --data d.npz", 4, "float constant");
+    remove_folder();
+}
+END_TEST
+
+MARY_TEST_MAIN("cli/tune", a_tuned_model_is_written_reported_and_packed, going_on_gives_the_same_file,
+               data_without_labels_is_enough, hostile_arguments_are_refused)

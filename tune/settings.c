@@ -1,0 +1,103 @@
+#include "tune/settings.h"
+
+#include <math.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "train/random.h"
+
+#define MOST_RATE 1e6 /* of mary_schedule_rate */
+
+#define CHECK(good, ...)                                                                                               \
+    do {                                                                                                               \
+        if (!(good))                                                                                                   \
+            return mary_fail(MARY_ERROR_USAGE, __VA_ARGS__);                                                           \
+    } while (0)
+
+static mary_status check(const mary_tune_options *o)
+{
+    mary_schedule schedule;
+    CHECK(o->keep > 0 && o->keep <= 1, "the part of the weights to keep is above 0 and at most 1, not %g", o->keep);
+    CHECK(o->levels >= 1 && o->levels <= 255, "levels besides zero: 1 to 255, not %d", o->levels);
+    CHECK(o->epochs >= 1, "epochs: at least 1, not %lld", (long long)o->epochs);
+    CHECK(o->level_epochs >= 1 && o->level_epochs <= o->epochs, "%lld of %lld epochs cannot train the levels",
+          (long long)o->level_epochs, (long long)o->epochs);
+    CHECK(o->batch >= 1 && o->batch <= 1 << 20, "a batch of %lld samples", (long long)o->batch);
+    CHECK(o->rate > 0 && o->rate < MOST_RATE, "the rate is %g", o->rate);
+    CHECK(o->level_rate > 0 && o->level_rate < MOST_RATE, "the rate of the levels is %g", o->level_rate);
+    CHECK(o->weight_decay >= 0 && isfinite(o->weight_decay), "the weight decay is %g", o->weight_decay);
+    CHECK(o->holdout >= 0 && o->holdout < 1, "the part that is held out is at least 0 and below 1, not %g", o->holdout);
+    CHECK(o->temperature > 0 && isfinite(o->temperature), "the temperature is %g", o->temperature);
+    CHECK(!o->resume || o->checkpoint != NULL, "there is no checkpoint to resume from");
+    return mary_tune_schedule(o, o->rate, 1, &schedule);
+}
+
+mary_status mary_tune_settle(const mary_tune_options *given, mary_tune_options *o)
+{
+    *o = *given;
+    if (o->keep == 0)
+        o->keep = 0.1;
+    if (o->levels == 0)
+        o->levels = 15;
+    if (o->epochs == 0)
+        o->epochs = 20;
+    if (o->level_epochs == 0)
+        o->level_epochs = o->epochs < 4 ? 1 : o->epochs / 4;
+    if (o->batch == 0)
+        o->batch = 64;
+    if (o->rate == 0)
+        o->rate = 1e-3;
+    if (o->level_rate == 0)
+        o->level_rate = o->rate / 10;
+    if (o->temperature == 0)
+        o->temperature = 2;
+    if (o->schedule == NULL)
+        o->schedule = "cosine";
+    return check(o);
+}
+
+mary_status mary_tune_schedule(const mary_tune_options *o, double rate, int64_t steps, mary_schedule *schedule)
+{
+    const mary_schedule constant = {.rate = rate};
+    *schedule = constant;
+    if (strcmp(o->schedule, "cosine") == 0)
+        *schedule = (mary_schedule){MARY_SCHEDULE_COSINE, rate, 0, steps, 0};
+    else if (strcmp(o->schedule, "steps") == 0)
+        *schedule = (mary_schedule){MARY_SCHEDULE_STEPS, rate, 0.1, (steps + 2) / 3, 0};
+    else if (strcmp(o->schedule, "exponential") == 0)
+        *schedule = (mary_schedule){MARY_SCHEDULE_EXPONENTIAL, rate, 0.01, steps, 0};
+    else
+        CHECK(strcmp(o->schedule, "constant") == 0,
+              "the schedule '%s' is none of cosine, constant, steps and exponential", o->schedule);
+    return MARY_OK;
+}
+
+static uint64_t add(uint64_t sum, const void *value, size_t size)
+{
+    uint64_t bits = 0;
+    memcpy(&bits, value, size);
+    return mary_random_mix(sum ^ bits);
+}
+
+uint64_t mary_tune_identity(const mary_tune_options *o, const mary_samples *samples)
+{
+    const double numbers[] = {o->temperature, o->keep, o->rate, o->level_rate, o->weight_decay, o->holdout};
+    const int64_t counts[] = {
+        o->labels,        o->distil,        o->per_layer,
+        o->levels,        o->epochs,        o->level_epochs,
+        o->batch,         o->crop,          o->flip,
+        (int64_t)o->seed, samples->samples, (int64_t)strlen(o->schedule)}; /* of which all names have another length */
+    uint64_t sum = 0;
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+        sum = add(sum, &numbers[i], sizeof numbers[i]);
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++)
+        sum = add(sum, &counts[i], sizeof counts[i]);
+    for (const char *at = o->output; at != NULL && *at != '\0'; at++)
+        sum = add(sum, at, 1);
+    return sum;
+}
+
+bool mary_tune_file_exists(const char *path)
+{
+    return access(path, F_OK) == 0;
+}

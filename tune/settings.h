@@ -1,0 +1,15 @@
+/* The options of a tuning, checked and with their defaults filled in. */
+#ifndef MARY_TUNE_SETTINGS_H
+#define MARY_TUNE_SETTINGS_H
+
+#include "onnx/status.h"
+
+/* MARY_ERROR_USAGE naming the option that makes no sense. */
+mary_status mary_tune_settle(const mary_tune_options *given, mary_tune_options *settled);
+/* The schedule of settled options over `steps` steps that begin with `rate`. */
+mary_status mary_tune_schedule(const mary_tune_options *settled, double rate, int64_t steps, mary_schedule *schedule);
+/* A number that differs, all but surely, when another training would come out. */
+uint64_t mary_tune_identity(const mary_tune_options *settled, const mary_samples *samples);
+bool mary_tune_file_exists(const char *path);
+
+#endif

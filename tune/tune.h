@@ -1,0 +1,61 @@
+/* What the steps of mary_tune share. Private to tune/.
+ *
+ * All state of a tuning is the trainer's values and the optimiser's: a pruned weight has the value 0, and weights of
+ * one level are equal to the last bit. They stay so because every weight of a level gets the same gradient, the sum
+ * over all of them, and the optimiser works element by element. So a checkpoint is one of train/checkpoint.c. */
+#ifndef MARY_TUNE_TUNE_H
+#define MARY_TUNE_TUNE_H
+
+#include "onnx/memory.h"
+#include "onnx/status.h"
+
+/* The weight of one layer (or of several that share it). */
+typedef struct mary_tuned_layer {
+    int parameter; /* of the trainer */
+    int64_t count;
+    float *values;  /* the trainer's, [count] */
+    uint8_t *codes; /* [count]; 0: pruned; else 1, or while levels are trained 1 + the number of its level */
+    int levels;     /* 0: every weight for itself */
+} mary_tuned_layer;
+
+typedef struct mary_tuned_layers {
+    mary_tuned_layer *items;
+    int count;
+} mary_tuned_layers;
+
+/* The weights of all layers that mary_convert would code, hooked: pruned weights are zero for the network and get no
+ * gradient, levels get the sum of those of their weights. The layers must outlive the trainer's use. */
+mary_status mary_tuned_layers_create(const mary_model *model, mary_trainer *trainer, mary_tuned_layers *layers);
+void mary_tuned_layers_free(mary_tuned_layers *layers);
+uint64_t mary_tuned_weights(const mary_tuned_layers *layers);
+uint64_t mary_tuned_kept(const mary_tuned_layers *layers);
+
+/* Codes from values: 0 is pruned, and everything else is not. */
+void mary_tuned_read_mask(mary_tuned_layers *layers);
+/* Values of pruned weights become zero: momentum may have moved them. */
+void mary_tuned_clear(mary_tuned_layers *layers);
+
+/* Prunes until `keep` of the weights are left; what is pruned stays so. */
+mary_status mary_tuned_prune(mary_tuned_layers *layers, double keep, bool per_layer);
+
+/* Kept weights of every layer become one of at most `count` values each, exact k-means of them. `importance`: per
+ * layer, [layer.count] how often a weight's squared error counts; NULL: all equal. */
+mary_status mary_tuned_choose_levels(mary_tuned_layers *layers, int count, const float *const *importance);
+/* Codes from values that have at most 255 levels a layer. */
+mary_status mary_tuned_read_levels(mary_tuned_layers *layers);
+
+/* The functions of the hook; context: mary_tuned_layer. */
+mary_status mary_tuned_effective(void *context, int parameter, const float *values, float *effective, int64_t count);
+mary_status mary_tuned_gradient(void *context, int parameter, const float *values, float *gradient, int64_t count);
+
+/* Samples [0, samples) in two parts: those held out are spread evenly, since data sets are often sorted. */
+typedef struct mary_split {
+    mary_samples all, training;
+    int64_t held_out;
+} mary_split;
+mary_status mary_split_create(const mary_samples *samples, double holdout, mary_split *split);
+/* The number, among all samples, of held-out sample i, and of training sample i. */
+int64_t mary_split_held_out(const mary_split *split, int64_t i);
+int64_t mary_split_training(const mary_split *split, int64_t i);
+
+#endif
