@@ -15,7 +15,7 @@ static mary_status expand(const mary_tensor *stream, mary_model **model)
     uint8_t *plain;
     size_t size;
     MARY_TRY(mary_packed_expand(stream->data, mary_tensor_bytes(stream), 1, &plain, &size));
-    mary_status status = mary_model_load_bytes(plain, size, NULL, model);
+    mary_status status = mary_model_load_bytes(plain, size, "the packed model", model);
     mary_free(plain);
     if (status == MARY_OK && (*model)->packed) {
         mary_model_free(model);

@@ -409,18 +409,18 @@ def resident():
         return int(statistics.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def check_many_sessions(bench, path, broken):
-    """1,000 sessions, and as many that fail, leave nothing behind."""
+def check_many_sessions(bench, path, broken, node, sessions):
+    """So many sessions, and as many that fail and name the node, leave nothing behind."""
     feed = feed_for(path)
     def some(count):
         for i in range(count):
             bench.session(path, "all").run(None, feed)
-            refused(bench, "one of many", ["the_gemm"], lambda i=i: bench.session(broken[i % len(broken)]))
+            refused(bench, "one of many", [node], lambda i=i: bench.session(broken[i % len(broken)]))
         gc.collect()
         return resident()
-    warm = some(200)
-    grown = some(1000) - warm
-    check(grown < 4e6, f"1,000 sessions left {grown / 1e6:.1f} MB behind")
+    warm = some(sessions // 5)
+    grown = some(sessions) - warm
+    check(grown < 4e6, f"{sessions} sessions of {path.stem} left {grown / 1e6:.1f} MB behind")
 
 
 def two_ports(bench, constant=False):
@@ -539,20 +539,6 @@ def check_packed_threads(bench, layers):
     check_several_runs(bench, packed(bench, layers))
 
 
-def check_many_packed_sessions(bench, path, broken):
-    """200 sessions of a packed file, and as many that fail, leave nothing behind."""
-    feed = feed_for(path)
-    def some(count):
-        for i in range(count):
-            bench.session(path).run(None, feed)
-            refused(bench, "one of many", ["MaryPacked"], lambda i=i: bench.session(broken[i % len(broken)]))
-        gc.collect()
-        return resident()
-    warm = some(100)
-    grown = some(200) - warm
-    check(grown < 2e6, f"200 sessions of a packed file left {grown / 1e6:.1f} MB behind")
-
-
 def check_programs(bench, path):
     """The same from C and C++, against the library that the Python package brings."""
     libraries = glob.glob(os.path.join(os.path.dirname(ort.__file__), "capi", "libonnxruntime.so.*"))
@@ -598,10 +584,10 @@ def main():
         check_registration(bench, layers)
         broken = check_errors(bench, integers)
         check_weights_as_inputs(bench)
-        check_many_sessions(bench, layers, broken)
+        check_many_sessions(bench, layers, broken, "the_gemm", 1000)
         _, damaged_files = check_packed(bench, [layers, integers])
         check_packed_threads(bench, layers)
-        check_many_packed_sessions(bench, bench.folder / "zoo-float32-m4-packed.onnx", damaged_files)
+        check_many_sessions(bench, bench.folder / "zoo-float32-m4-packed.onnx", damaged_files, "MaryPacked", 200)
         check_programs(bench, bench.folder / "zoo-float32-m4-without-bodies.onnx")
     print(f"{len(failures)} failed" if failures else "all passed")
     return 1 if failures else 0
