@@ -33,7 +33,7 @@ static mary_status expand(mary_model *model)
     size_t size;
     if (stream == NULL)
         return MARY_OK;
-    MARY_TRY(mary_packed_expand(stream->raw_data.data, stream->raw_data.len, &plain, &size));
+    MARY_TRY(mary_packed_expand(stream->raw_data.data, stream->raw_data.len, 0, &plain, &size));
     onnx__model_proto__free_unpacked(model->proto, &mary_proto_allocator);
     model->proto = NULL;
     model->packed = true;

@@ -93,13 +93,30 @@ static mary_type outer_type(const evaluation *e, mary_type type)
     return e->half != MARY_UNDEFINED && type == MARY_FLOAT ? e->half : type;
 }
 
+/* Residuals were fused because names of dimensions promise one shape (runtime/fuse.c); what a caller gives may break
+ * that promise. */
+static mary_status infer(const mary_program_node *node, evaluation *e)
+{
+    const int residual = node->node.epilogue.residual;
+    MARY_TRY(node->node.op->infer(&node->node, &e->call));
+    if (residual < 0 || residual >= e->call.input_count || e->call.inputs[residual] == NULL)
+        return MARY_OK;
+    const mary_shape *given = &e->call.inputs[residual]->shape, *wanted = &e->outputs[0]->shape;
+    char text[2][96];
+    if (!mary_shape_equal(given, wanted))
+        return mary_op_fail(&node->node, MARY_ERROR_INVALID, "%s is added to its output %s, which is not of that shape",
+                            mary_shape_format(given, text[0], sizeof text[0]),
+                            mary_shape_format(wanted, text[1], sizeof text[1]));
+    return MARY_OK;
+}
+
 mary_status mary_node_infer(const mary_program_node *node, const mary_tensor *const *inputs,
                             mary_tensor *const *outputs)
 {
     evaluation e;
     mary_status status = begin(node, inputs, outputs, false, &e);
     if (status == MARY_OK)
-        status = node->node.op->infer(&node->node, &e.call);
+        status = infer(node, &e);
     for (int i = 0; status == MARY_OK && i < node->output_count; i++) {
         if (outputs[i] != NULL)
             *outputs[i] = (mary_tensor){.type = outer_type(&e, e.outputs[i]->type), .shape = e.outputs[i]->shape};
@@ -111,7 +128,7 @@ mary_status mary_node_infer(const mary_program_node *node, const mary_tensor *co
 static mary_status allocate_and_run(const mary_program_node *node, evaluation *e, const mary_parallel *parallel)
 {
     const mary_op *op = node->node.op;
-    mary_status status = op->infer(&node->node, &e->call);
+    mary_status status = infer(node, e);
     if (status == MARY_DEFERRED)
         return mary_op_fail(&node->node, MARY_ERROR_INTERNAL, "cannot tell its output shape from its input values");
     MARY_TRY(status);

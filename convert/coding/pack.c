@@ -132,7 +132,7 @@ static mary_status verify(const packing *p, const mary_buffer *stream)
 {
     uint8_t *plain;
     size_t size;
-    MARY_TRY(mary_packed_expand(stream->bytes, stream->size, &plain, &size));
+    MARY_TRY(mary_packed_expand(stream->bytes, stream->size, 0, &plain, &size));
     bool same = size == p->size && memcmp(plain, p->bytes, size) == 0;
     mary_free(plain);
     return same ? MARY_OK : mary_fail(MARY_ERROR_INTERNAL, "unpacking does not give the same bytes again");

@@ -22,7 +22,7 @@ mary_status mary_unpack(const void *bytes, size_t size, void **plain, size_t *pl
     if (stream == NULL)
         status = mary_fail(MARY_ERROR_USAGE, "the model is not packed");
     else
-        status = mary_packed_expand(stream->raw_data.data, stream->raw_data.len, (uint8_t **)plain, plain_size);
+        status = mary_packed_expand(stream->raw_data.data, stream->raw_data.len, 0, (uint8_t **)plain, plain_size);
     onnx__model_proto__free_unpacked(model, &mary_proto_allocator);
     return status;
 }
@@ -72,7 +72,7 @@ mary_status mary_pack_describe(const void *bytes, size_t size, mary_pack_report 
         status = mary_fail_memory(packed.plain_size);
         goto done;
     }
-    MARY_TRY_GOTO(mary_packed_decode(&packed, plain), done);
+    MARY_TRY_GOTO(mary_packed_decode(&packed, 0, plain), done);
     status = describe(&packed, plain, size, report);
 done:
     mary_free(plain);

@@ -268,23 +268,23 @@ static void *decode_some(void *context)
     return NULL;
 }
 
-static int useful_threads(const mary_packed *packed)
+static int useful_threads(const mary_packed *packed, int most)
 {
     cpu_set_t processors;
-    size_t streams = 0, threads = 1;
+    size_t streams = 0, threads = most > 0 ? (size_t)most : 1;
     for (size_t i = 0; i < packed->tensor_count; i++)
         streams += packed->tensors[i].stream_size;
-    if (sched_getaffinity(0, sizeof processors, &processors) == 0)
+    if (most <= 0 && sched_getaffinity(0, sizeof processors, &processors) == 0)
         threads = (size_t)CPU_COUNT(&processors);
     threads = threads < MOST_THREADS ? threads : MOST_THREADS;
     threads = threads < packed->tensor_count ? threads : packed->tensor_count;
     return (int)(threads < streams / BYTES_PER_THREAD ? threads : streams / BYTES_PER_THREAD);
 }
 
-static void decode_all(decoding *d)
+static void decode_all(decoding *d, int most)
 {
     pthread_t threads[MOST_THREADS];
-    int started = 0, wanted = useful_threads(d->packed) - 1;
+    int started = 0, wanted = useful_threads(d->packed, most) - 1;
     while (started < wanted && pthread_create(&threads[started], NULL, decode_some, d) == 0)
         started++;
     decode_some(d);
@@ -292,7 +292,7 @@ static void decode_all(decoding *d)
         pthread_join(threads[--started], NULL);
 }
 
-mary_status mary_packed_decode(const mary_packed *packed, uint8_t *plain)
+mary_status mary_packed_decode(const mary_packed *packed, int threads, uint8_t *plain)
 {
     const uint8_t *text = packed->text + packed->directory_size;
     const size_t count = packed->tensor_count;
@@ -308,17 +308,17 @@ mary_status mary_packed_decode(const mary_packed *packed, uint8_t *plain)
 
     atomic_init(&d.next, 0);
     atomic_init(&d.failed, count);
-    decode_all(&d);
+    decode_all(&d, threads);
     size_t failed = atomic_load(&d.failed);
     if (failed < count) { /* messages are kept per thread: once more, in this one */
         mary_status status = decode_tensor(&packed->tensors[failed], plain + packed->tensors[failed].offset);
-        return status == MARY_OK ? mary_packed_decode(packed, plain)
+        return status == MARY_OK ? mary_packed_decode(packed, threads, plain)
                                  : mary_fail_context(status, "packed tensor %zu", failed);
     }
     return MARY_OK;
 }
 
-mary_status mary_packed_expand(const uint8_t *stream, size_t size, uint8_t **plain, size_t *plain_size)
+mary_status mary_packed_expand(const uint8_t *stream, size_t size, int threads, uint8_t **plain, size_t *plain_size)
 {
     mary_packed packed;
     *plain = NULL;
@@ -328,7 +328,7 @@ mary_status mary_packed_expand(const uint8_t *stream, size_t size, uint8_t **pla
     if (bytes == NULL)
         status = mary_fail_memory(packed.plain_size);
     else
-        status = mary_packed_decode(&packed, bytes);
+        status = mary_packed_decode(&packed, threads, bytes);
     if (status == MARY_OK) {
         *plain = bytes;
         *plain_size = packed.plain_size;

@@ -46,11 +46,12 @@ mary_status mary_packed_read(const uint8_t *bytes, size_t size, mary_packed *pac
 void mary_packed_free(mary_packed *packed);
 /* A step of that, by itself for the fuzz target: packed->text and the sizes are there, tensors are not. */
 mary_status mary_packed_read_directory(mary_packed *packed, const uint8_t *streams, size_t streams_size);
-/* The original, packed->plain_size bytes. Tensors are decoded in parallel when there is enough to do. */
-mary_status mary_packed_decode(const mary_packed *packed, uint8_t *plain);
+/* The original, packed->plain_size bytes. Tensors are decoded in parallel when there is enough to do, in at most
+ * `threads` threads (0: one for each processor); with 1, none is started. */
+mary_status mary_packed_decode(const mary_packed *packed, int threads, uint8_t *plain);
 
 /* Both: *plain is freed with mary_free. */
-mary_status mary_packed_expand(const uint8_t *stream, size_t size, uint8_t **plain, size_t *plain_size);
+mary_status mary_packed_expand(const uint8_t *stream, size_t size, int threads, uint8_t **plain, size_t *plain_size);
 
 /* ---- codes of 1, 2, 4 or 8 bits, as ai.mary operators have them, and one a byte ---- */
 size_t mary_packed_row_bytes(int64_t row_length, int bits);

@@ -18,6 +18,9 @@ mary_status mary_ort_take(const OrtApi *api, OrtStatus *failure);
 /* Element types have ONNX's numbers on both sides. MARY_UNDEFINED: one that mary does not have. */
 mary_type mary_ort_type(ONNXTensorElementDataType type);
 
+/* A dense tensor of ONNX Runtime's as ours: a view of its memory. `name` is for messages. */
+mary_status mary_ort_tensor(const OrtApi *api, const OrtValue *value, const char *name, mary_tensor *tensor);
+
 /* The parallel-for of one call of a kernel: runs on the pool of the session that the kernel belongs to, however many
  * threads that has. Valid as long as `context` is. */
 typedef struct mary_ort_parallel {

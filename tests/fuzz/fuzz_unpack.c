@@ -35,7 +35,7 @@ static void directory(const uint8_t *bytes, size_t size)
     if (packed.text != NULL && plain != NULL) {
         memcpy(packed.text, bytes, packed.text_size);
         if (mary_packed_read_directory(&packed, bytes + packed.text_size, size - packed.text_size) == MARY_OK &&
-            mary_packed_decode(&packed, plain) == MARY_OK)
+            mary_packed_decode(&packed, 1, plain) == MARY_OK)
             fuzz_touch(plain, packed.plain_size);
     }
     mary_free(plain);

@@ -139,6 +139,48 @@ START_TEST(add_that_broadcasts_is_no_residual)
 }
 END_TEST
 
+static void name_rows(Onnx__ValueInfoProto *port)
+{
+    Onnx__TensorShapeProto__Dimension *dim = port->type->tensor_type->shape->dim[0];
+    dim->value_case = ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_PARAM;
+    dim->dim_param = mary_strdup("N");
+}
+
+/* Both inputs have the dimension N; what is given need not. */
+START_TEST(residual_of_another_size_than_its_name_promises_is_refused)
+{
+    static const char *const products[] = {"MatMul", "Gemm"};
+    static float x[8 * 4], z[8 * 5];
+    for (int i = 0; i < 2; i++) {
+        mary_model *model = build_model(13);
+        Onnx__GraphProto *graph = model->proto->graph;
+        mary_session *session;
+        build_input(graph, "x", MARY_FLOAT, SHAPE(-1, 4));
+        build_input(graph, "z", MARY_FLOAT, SHAPE(-1, 5));
+        for (int k = 0; k < 2; k++)
+            name_rows(graph->input[k]);
+        random_constant(graph, "w", SHAPE(4, 5), 1);
+        build_node(graph, products[i], "x,w", "p");
+        build_node(graph, "Add", "p,z", "y");
+        build_output(graph, "y", MARY_FLOAT, SHAPE(-1, 5));
+        assert_ok(mary_session_create(&model, &(mary_session_options){.threads = 1}, &session));
+        for (int64_t rows = 1; rows <= 8; rows++) {
+            mary_array inputs[] = {
+                {.name = "x", .type = MARY_FLOAT, .rank = 2, .dims = {3, 4}, .data = x, .bytes = sizeof x},
+                {.name = "z", .type = MARY_FLOAT, .rank = 2, .dims = {rows, 5}, .data = z, .bytes = sizeof z}};
+            mary_array output;
+            if (rows == 3) {
+                assert_ok(mary_session_run(session, inputs, 2, &output, 1));
+                mary_array_free(&output);
+            } else {
+                assert_fails(mary_session_run(session, inputs, 2, &output, 1), MARY_ERROR_INVALID, "is added");
+            }
+        }
+        mary_session_free(&session);
+    }
+}
+END_TEST
+
 START_TEST(silu_written_as_two_nodes_joins_the_convolution)
 {
     mary_model *model = two_convolutions();
@@ -199,6 +241,7 @@ END_TEST
 
 MARY_TEST_MAIN("runtime/fuse", relu_joins_the_convolution, residual_and_relu_join_the_later_convolution,
                residuals_are_found_beside_m_ary_products, residual_of_an_activation_is_left_alone,
-               add_that_broadcasts_is_no_residual, silu_written_as_two_nodes_joins_the_convolution,
-               value_that_somebody_else_reads_is_kept, graph_output_is_kept,
-               clip_with_bounds_that_are_computed_is_left_alone, concat_inputs_are_written_in_place_without_harm)
+               add_that_broadcasts_is_no_residual, residual_of_another_size_than_its_name_promises_is_refused,
+               silu_written_as_two_nodes_joins_the_convolution, value_that_somebody_else_reads_is_kept,
+               graph_output_is_kept, clip_with_bounds_that_are_computed_is_left_alone,
+               concat_inputs_are_written_in_place_without_harm)

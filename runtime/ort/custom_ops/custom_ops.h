@@ -49,10 +49,6 @@ mary_ort_operator *mary_ort_operators(size_t *count);
 mary_status mary_ort_node_create(const OrtApi *api, const OrtKernelInfo *info, const mary_ort_definition *definition,
                                  Onnx__NodeProto **node);
 
-/* ---- value.c ---- */
-/* A dense tensor of ONNX Runtime's as ours: a view. */
-mary_status mary_ort_tensor(const OrtApi *api, const OrtValue *value, mary_tensor *tensor);
-
 /* ---- expand.c ---- */
 /* Does a node whose float type is `type` run as an ordinary product? Its operator's prepare has been there. */
 bool mary_ort_is_expanded(const mary_op_node *node, mary_type type);
@@ -62,6 +58,10 @@ mary_status mary_ort_expand(const mary_op_node *node, const mary_tensor *codes, 
                             mary_type type, mary_tensor *b);
 /* In new memory; the old is freed. On failure nothing has changed. */
 mary_status mary_ort_transpose_doubles(mary_tensor *b);
+
+/* ---- packed.c ---- */
+/* MaryPacked: a model, not one of mary's operators. */
+extern const OrtCustomOp mary_ort_packed;
 
 /* ---- kernel.c ---- */
 OrtStatus *mary_ort_kernel_create(const OrtCustomOp *op, const OrtApi *api, const OrtKernelInfo *info, void **kernel);

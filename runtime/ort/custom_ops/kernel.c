@@ -77,7 +77,7 @@ static mary_status read_constants(kernel *k, const OrtKernelInfo *info, const ma
         MARY_TRY(mary_ort_take(api, api->KernelInfoGetConstantInput_tensor(info, (size_t)i, &is_constant, &value)));
         if (!is_constant || value == NULL)
             continue;
-        MARY_TRY(mary_ort_tensor(api, value, constant));
+        MARY_TRY(mary_ort_tensor(api, value, k->name, constant));
         MARY_TRY(take_half(k, i));
         there[i] = constant;
     }
@@ -246,7 +246,7 @@ static mary_status read_late(const kernel *k, const OrtKernelContext *context, m
         const OrtValue *value = NULL;
         MARY_TRY(mary_ort_take(k->api, k->api->KernelContext_GetInput(context, (size_t)i, &value)));
         if (value != NULL)
-            MARY_TRY(mary_ort_tensor(k->api, value, &now[i]));
+            MARY_TRY(mary_ort_tensor(k->api, value, k->name, &now[i]));
     }
     return MARY_OK;
 }
@@ -318,7 +318,7 @@ static mary_status read_inputs(evaluation *e)
             continue;
         MARY_TRY(mary_ort_take(k->api, k->api->KernelContext_GetInput(e->context, (size_t)k->source[i], &value)));
         if (value != NULL)
-            MARY_TRY(mary_ort_tensor(k->api, value, &e->inputs[i]));
+            MARY_TRY(mary_ort_tensor(k->api, value, k->name, &e->inputs[i]));
         else
             e->input_pointers[i] = NULL;
     }

@@ -24,12 +24,14 @@ typedef struct domain {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards `known` */
 static domain *known;
 
+/* MaryPacked is always there: it has no function body, so that nothing else could run it. */
 static mary_status create_domain(domain *entry)
 {
     const OrtApi *api = entry->api;
     size_t count;
     mary_ort_operator *operators = mary_ort_operators(&count);
     MARY_TRY(mary_ort_take(api, api->CreateCustomOpDomain("ai.mary", &entry->made)));
+    MARY_TRY(mary_ort_take(api, api->CustomOpDomain_Add(entry->made, &mary_ort_packed)));
     for (size_t i = 0; i < count; i++) {
         if (entry->chosen >> mary_ort_definition_index(operators[i].definition) & 1)
             MARY_TRY(mary_ort_take(api, api->CustomOpDomain_Add(entry->made, &operators[i].base)));
@@ -90,7 +92,8 @@ static mary_status parse_choice(char *text, uint64_t *chosen)
             if (automatic || strcmp(name, "all") == 0 || strcmp(name, definition->type) == 0)
                 *chosen |= UINT64_C(1) << i;
         }
-        if (*chosen == before && strcmp(name, "auto") != 0)
+        bool adds_nothing = strcmp(name, "auto") == 0 || strcmp(name, mary_ort_packed.GetName(NULL)) == 0;
+        if (*chosen == before && !adds_nothing)
             return mary_fail(MARY_ERROR_USAGE,
                              "the session configuration entry " CHOICE
                              " has '%s', it must be auto, all, or names of operators of ai.mary",
@@ -111,13 +114,11 @@ static mary_status add_to(const OrtApi *api, OrtSessionOptions *options)
     if (*text == '\0')
         strcpy(text, "auto");
     MARY_TRY(parse_choice(text, &chosen));
-    if (chosen != 0) {
-        pthread_mutex_lock(&lock);
-        mary_status status = find_domain(api, chosen, &made);
-        pthread_mutex_unlock(&lock);
-        MARY_TRY(status);
-        MARY_TRY(mary_ort_take(api, api->AddCustomOpDomain(options, made)));
-    }
+    pthread_mutex_lock(&lock);
+    mary_status status = find_domain(api, chosen, &made);
+    pthread_mutex_unlock(&lock);
+    MARY_TRY(status);
+    MARY_TRY(mary_ort_take(api, api->AddCustomOpDomain(options, made)));
     return mary_ort_take(api, api->AddSessionConfigEntry(options, DONE, MARY_VERSION));
 }
 

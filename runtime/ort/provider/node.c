@@ -40,27 +40,6 @@ mary_status mary_ort_describe(const OrtApi *api, const OrtValueInfo *info, mary_
     return tensor_info == NULL ? MARY_OK : describe_tensor(api, tensor_info, value);
 }
 
-mary_status mary_ort_tensor(const OrtApi *api, const OrtValue *value, const char *name, mary_tensor *tensor)
-{
-    static char nothing; /* tensors without elements have an address all the same */
-    OrtTensorTypeAndShapeInfo *info = NULL;
-    mary_ort_value described = {.name = name};
-    const void *data = NULL;
-    *tensor = (mary_tensor){0};
-    MARY_TRY(mary_ort_take(api, api->GetTensorTypeAndShape(value, &info)));
-    mary_status status = describe_tensor(api, info, &described);
-    api->ReleaseTensorTypeAndShapeInfo(info);
-    MARY_TRY(status);
-    if (described.type == MARY_UNDEFINED)
-        return mary_fail(MARY_ERROR_UNSUPPORTED, "tensor '%s' has a type or rank that mary does not have", name);
-    *tensor = (mary_tensor){.type = described.type, .shape = {.rank = described.rank}};
-    memcpy(tensor->shape.dims, described.dims, sizeof described.dims);
-    MARY_TRY(mary_shape_check(&tensor->shape, name));
-    MARY_TRY(mary_ort_take(api, api->GetTensorData(value, &data)));
-    tensor->data = data != NULL ? (void *)(uintptr_t)data : &nothing;
-    return MARY_OK;
-}
-
 /* ---- nodes ---- */
 
 mary_status mary_ort_node_inputs(const OrtApi *api, const OrtNode *node, const OrtValueInfo ***infos, size_t *count)

@@ -55,9 +55,6 @@ typedef struct mary_ort_value {
 /* `info` may be NULL: an absent optional value. Strings live as long as the graph. */
 mary_status mary_ort_describe(const OrtApi *api, const OrtValueInfo *info, mary_ort_value *value);
 
-/* A view of the memory of a tensor. */
-mary_status mary_ort_tensor(const OrtApi *api, const OrtValue *value, const char *name, mary_tensor *tensor);
-
 /* The inputs or outputs of a node; the caller frees *infos with mary_free. Elements are NULL for absent ones. */
 mary_status mary_ort_node_inputs(const OrtApi *api, const OrtNode *node, const OrtValueInfo ***infos, size_t *count);
 mary_status mary_ort_node_outputs(const OrtApi *api, const OrtNode *node, const OrtValueInfo ***infos, size_t *count);

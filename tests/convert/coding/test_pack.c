@@ -313,9 +313,9 @@ START_TEST(large_claims_are_refused_before_anything_is_allocated)
     uint8_t *plain;
     size_t size;
     int64_t before = mary_memory_count();
-    assert_fails(mary_packed_expand(huge, sizeof huge, &plain, &size), MARY_ERROR_INVALID, "cut short");
-    assert_fails(mary_packed_expand(large, sizeof large, &plain, &size), MARY_ERROR_INVALID, "claims to stand for");
-    assert_fails(mary_packed_expand(newer, sizeof newer, &plain, &size), MARY_ERROR_UNSUPPORTED, "version 2");
+    assert_fails(mary_packed_expand(huge, sizeof huge, 0, &plain, &size), MARY_ERROR_INVALID, "cut short");
+    assert_fails(mary_packed_expand(large, sizeof large, 0, &plain, &size), MARY_ERROR_INVALID, "claims to stand for");
+    assert_fails(mary_packed_expand(newer, sizeof newer, 0, &plain, &size), MARY_ERROR_UNSUPPORTED, "version 2");
     ck_assert_int_eq(mary_memory_count(), before);
 
     /* The same in the directory, behind a checksum that is right: 2^30 x 2^30 codes. */

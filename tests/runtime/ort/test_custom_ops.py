@@ -409,18 +409,134 @@ def resident():
         return int(statistics.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def check_many_sessions(bench, path, broken):
-    """1,000 sessions, and as many that fail, leave nothing behind."""
+def check_many_sessions(bench, path, broken, node, sessions):
+    """So many sessions, and as many that fail and name the node, leave nothing behind."""
     feed = feed_for(path)
     def some(count):
         for i in range(count):
             bench.session(path, "all").run(None, feed)
-            refused(bench, "one of many", ["the_gemm"], lambda i=i: bench.session(broken[i % len(broken)]))
+            refused(bench, "one of many", [node], lambda i=i: bench.session(broken[i % len(broken)]))
         gc.collect()
         return resident()
-    warm = some(200)
-    grown = some(1000) - warm
-    check(grown < 4e6, f"1,000 sessions left {grown / 1e6:.1f} MB behind")
+    warm = some(sessions // 5)
+    grown = some(sessions) - warm
+    check(grown < 4e6, f"{sessions} sessions of {path.stem} left {grown / 1e6:.1f} MB behind")
+
+
+def two_ports(bench, constant=False):
+    """Inputs and outputs of several types: what MaryPacked must take and give. `constant`: no inputs at all."""
+    rng = np.random.default_rng(1)
+    weights = [numpy_helper.from_array(rng.normal(size=(64, 48)).astype(np.float32), "w")]
+    nodes = [helper.make_node("Gemm", ["x", "w"], ["g"], name="gemm"), helper.make_node("Gather", ["g", "which"], ["y"], name="gather", axis=1),
+             helper.make_node("ArgMax", ["y"], ["best"], name="argmax", axis=1, keepdims=0)]
+    inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 64]), helper.make_tensor_value_info("which", TensorProto.INT64, ["K"])]
+    if constant:
+        weights += [numpy_helper.from_array(rng.normal(size=(3, 64)).astype(np.float32), "x"), numpy_helper.from_array(np.arange(5), "which")]
+    graph = helper.make_graph(nodes, "ports", [] if constant else inputs,
+                              [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", "K"]), helper.make_tensor_value_info("best", TensorProto.INT64, ["N"])],
+                              weights)
+    path = bench.folder / f"ports{'-constant' if constant else ''}.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), str(path))
+    return bench.convert(path, f"{path.stem}-m4", "--levels", 4, "--first-last", "same")
+
+
+def packed(bench, path):
+    target = path.with_name(f"{path.stem}-packed.onnx")
+    done = subprocess.run([bench.mary, "pack", str(path), str(target)], capture_output=True, text=True)
+    check(done.returncode == 0, f"{path.stem}: pack: {done.stderr.strip()}")
+    return target
+
+
+def damaged(path, name, change):
+    """`change` gets the packed file's model, node and stream."""
+    model = onnx.load(str(path))
+    change(model, model.graph.node[0], model.graph.initializer[0])
+    target = path.with_name(f"{name}.onnx")
+    onnx.save(model, str(target))
+    return target
+
+
+def flip(position):
+    def change(_model, _node, stream):
+        data = bytearray(stream.raw_data)
+        data[position] ^= 0x40
+        stream.raw_data = bytes(data)
+    return change
+
+
+def cut(_model, _node, stream):
+    stream.raw_data = stream.raw_data[:-7]
+    stream.dims[0] -= 7
+
+
+def twice(_model, node, _stream):
+    node.input.append(node.input[1])
+
+
+def stream_as_input(model, _node, stream):
+    model.graph.input.append(helper.make_tensor_value_info(stream.name, TensorProto.UINT8, list(stream.dims)))
+    model.graph.initializer.remove(stream)
+
+
+def check_packed(bench, models):
+    """A packed file loads as it is and gives the bytes that `mary run` gives of the plain one, whatever mary.operators says."""
+    for path in models:
+        file, feed = packed(bench, path), feed_for(path)
+        wanted = bench.mary_run(path, feed)
+        for operators, threads in (("auto", 1), ("all", 3), ("MaryPacked", 2), ("MaryConv", 1)):
+            session = bench.session(file, operators, threads)
+            for _ in range(2):
+                for output, got in zip(session.get_outputs(), session.run(None, feed)):
+                    check(got.dtype == wanted[output.name].dtype and np.array_equal(got, wanted[output.name]),
+                          f"{file.stem}, {operators}: {output.name} is not what mary run gives")
+        check(dict(bench.ran(file, "auto", feed)) == {"MaryPacked": 1}, f"{file.stem}: something else ran, too")
+        refused(bench, f"{file.stem} without the library", ["MaryPacked"], lambda file=file: bench.session(file, None))
+
+    plain = two_ports(bench)
+    file = packed(bench, plain)
+    feed = {"x": np.random.default_rng(2).normal(size=(3, 64)).astype(np.float32), "which": np.array([5, 40, 7, 0])}
+    session = bench.session(file)
+    y, best = session.run(None, feed)
+    wanted = bench.session(plain).run(None, feed)[0]
+    check(y.dtype == np.float32 and distance(y, wanted) <= 1e-5, "packed, two inputs: y")
+    check(best.dtype == np.int64 and np.array_equal(best, y.argmax(axis=1)), "packed, two outputs: best")
+    check([value.shape for value in session.run(["best", "y"], {"x": feed["x"][:0], "which": feed["which"]})] == [(0,), (0, 4)], "packed, an empty batch")
+    refused(bench, "packed, an index out of range", ["MaryPacked", "gather"], lambda: session.run(None, dict(feed, which=np.array([48]))))
+    check(np.array_equal(session.run(None, feed)[0], y), "packed, a run after one that failed")
+    constant = two_ports(bench, constant=True)
+    check(distance(bench.session(packed(bench, constant)).run(None, {})[0], bench.session(constant).run(None, {})[0]) <= 1e-5, "packed, no inputs")
+
+    node = "MaryPacked -> y"
+    size = onnx.load(str(file)).graph.initializer[0].dims[0]
+    broken = [(f"byte {position}", flip(position), []) for position in (0, 2, 5, size // 3, size // 2, size - 9)]
+    broken += [("cut", cut, ["damaged"]), ("an input too many", twice, ["3 inputs", "takes 2"]), ("a stream that is an input", stream_as_input, ["constant"])]
+    files = [damaged(file, f"damaged{i}", change) for i, (_, change, _) in enumerate(broken)]
+    for (what, _, reason), path in zip(broken, files):
+        refused(bench, f"packed, damaged: {what}", [node, *reason], lambda path=path: bench.session(path))
+    return file, files
+
+
+def check_packed_threads(bench, layers):
+    """Decoding starts no thread: a file of that size would, in libmary."""
+    path = packed(bench, product(bench, "packed-wide", 1024, 2048))
+    check(path.stat().st_size > 1 << 18, f"{path.stem} has {path.stat().st_size} bytes, too few for several threads")
+    before = tasks()
+    started = []
+    done = threading.Event()
+    def watch():
+        while not done.is_set():
+            started.append(len(tasks() - before))
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    session = bench.session(path)
+    done.set()
+    watcher.join()
+    check(max(started) <= 1, f"{max(started) - 1} threads were started while a packed file was loaded")
+    feed = feed_for(path, 8)
+    before = tasks()
+    check(np.array_equal(session.run(None, feed)[0], bench.session(path, threads=2).run(None, feed)[0]), "packed: results depend on the number of threads")
+    check(tasks() <= before, "a run of a packed file started a thread")
+    check_several_runs(bench, packed(bench, layers))
 
 
 def check_programs(bench, path):
@@ -468,7 +584,10 @@ def main():
         check_registration(bench, layers)
         broken = check_errors(bench, integers)
         check_weights_as_inputs(bench)
-        check_many_sessions(bench, layers, broken)
+        check_many_sessions(bench, layers, broken, "the_gemm", 1000)
+        _, damaged_files = check_packed(bench, [layers, integers])
+        check_packed_threads(bench, layers)
+        check_many_sessions(bench, bench.folder / "zoo-float32-m4-packed.onnx", damaged_files, "MaryPacked", 200)
         check_programs(bench, bench.folder / "zoo-float32-m4-without-bodies.onnx")
     print(f"{len(failures)} failed" if failures else "all passed")
     return 1 if failures else 0

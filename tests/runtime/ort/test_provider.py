@@ -469,6 +469,22 @@ def test_a_thousand_sessions_leave_nothing_behind(mary, folder, models):
     print(f"1,000 sessions: {grown / 1e6:+.2f} MB", flush=True)
 
 
+def test_packed_models_are_left_to_the_custom_operator(mary, folder, models):
+    custom_ops = os.path.join(os.path.dirname(library), "libmary_ort.so")
+    plain = integer(mary, network(f"{folder}/packed.onnx"), 4)
+    path = f"{folder}/small.onnx"
+    subprocess.run([mary, "pack", plain, path], check=True, capture_output=True)
+    check("MaryPacked" in refusal(lambda: session(path)), "a packed model without libmary_ort.so: not the message that the documentation has")
+    settings = ort.SessionOptions()
+    settings.intra_op_num_threads = 2
+    settings.register_custom_ops_library(custom_ops)
+    settings.add_provider_for_devices(devices, {})
+    running = ort.InferenceSession(path, settings, enable_fallback=0)
+    wanted = mary_run(mary, plain, {"x": images(2)}, folder)
+    for port, got in zip(running.get_outputs(), running.run(None, {"x": images(2)})):
+        check(np.array_equal(got, wanted[port.name]), f"output {port.name} differs from mary run")
+
+
 def test_only_the_entry_points_are_exported(mary, folder, models):
     names = subprocess.run(["nm", "-D", "--defined-only", library], capture_output=True, text=True, check=True).stdout.split()[2::3]
     check(sorted(names) == ["CreateEpFactories", "ReleaseEpFactory"], f"exported: {names}")

@@ -3,7 +3,7 @@
 #include <sched.h>
 #include <string.h>
 
-#include "runtime/ort/provider/pool.h"
+#include "runtime/ort/pool.h"
 #include "tests/support/suite.h"
 
 enum { MOST_THREADS = 8 };

@@ -1,7 +1,7 @@
 /* How many threads the pool of an ONNX Runtime session has: it does not tell its kernels, but work that is cut into
  * more pieces than that decodes weights more often than it must. */
-#ifndef MARY_RUNTIME_ORT_PROVIDER_POOL_H
-#define MARY_RUNTIME_ORT_PROVIDER_POOL_H
+#ifndef MARY_RUNTIME_ORT_POOL_H
+#define MARY_RUNTIME_ORT_POOL_H
 
 #include <stdatomic.h>
 

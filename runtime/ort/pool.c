@@ -1,4 +1,4 @@
-#include "runtime/ort/provider/pool.h"
+#include "runtime/ort/pool.h"
 
 #include <sched.h>
 #include <time.h>
