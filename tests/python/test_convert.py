@@ -62,7 +62,8 @@ def test_the_file_and_the_report_are_those_of_the_command(options, flags, lenet,
         assert (layer.name, layer.op_type, layer.note, layer.bytes_after) == (row["name"], row["op_type"], row["note"], row["bytes_after"])
         assert layer.quantised == row["quantised"]
         if layer.quantised:
-            assert (layer.levels, layer.bits, layer.shared) == (row["levels"], row["bits"], row["granularity"] == "tensor")
+            assert (layer.levels, layer.bits, layer.shared) == (row["levels"], row["bits"], row["granularity"] != "channel")
+            assert layer.model_levels == (row["granularity"] == "model")
             assert layer.sqnr == pytest.approx(row["sqnr_db"])
 
 
