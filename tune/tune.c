@@ -1,9 +1,5 @@
 /* mary_tune: prune, train on, choose levels, train these, rewrite. */
-#include <math.h>
-#include <string.h>
-
 #include "convert/passes/passes.h"
-#include "train/random.h"
 #include "tune/run.h"
 #include "tune/settings.h"
 
