@@ -301,9 +301,12 @@ static mary_status tune(arguments *given)
 {
     mary_model *model = NULL;
     mary_cli_samples samples = {0};
+    mary_output place;
     outcome out = {.quiet = given->quiet};
     mary_status status = MARY_OK;
     MARY_TRY(mary_cli_file_bytes(given->input, &out.before));
+    MARY_TRY(mary_output_open(&place, given->output)); /* so that hours of training are not for nothing */
+    mary_output_discard(&place);
     MARY_TRY(mary_model_load(given->input, &model));
     MARY_TRY_GOTO(mary_cli_samples_open(&samples, &given->data, model), done);
     if (samples.unscaled)
@@ -320,8 +323,8 @@ static mary_status tune(arguments *given)
     given->tune.progress = on_epoch;
     given->tune.progress_context = &out;
     MARY_TRY_GOTO(mary_tune(&model, &samples.callback, &given->tune, &out.result), done);
-    MARY_TRY_GOTO(measure(model, &out), done);
     MARY_TRY_GOTO(mary_model_save(model, given->output), done);
+    MARY_TRY_GOTO(measure(model, &out), done);
     if (given->report != NULL)
         MARY_TRY_GOTO(mary_json_write(report(given, &out), given->report), done);
     if (!given->quiet)

@@ -1,9 +1,5 @@
 /* mary_tune: prune, train on, choose levels, train these, rewrite. */
-#include <math.h>
-#include <string.h>
-
 #include "convert/passes/passes.h"
-#include "train/random.h"
 #include "tune/run.h"
 #include "tune/settings.h"
 
@@ -125,6 +121,8 @@ static mary_status tune(mary_model **model, const mary_samples *samples, const m
         MARY_TRY_GOTO(mary_tuning_accuracy(&t, &result->before), done);
     MARY_TRY_GOTO(train(&t, &place, result), done);
     mary_tuned_read_mask(&t.layers);
+    if (result->after < 0) /* the checkpoint was of the last epoch */
+        MARY_TRY_GOTO(mary_tuning_accuracy(&t, &result->after), done);
     result->kept = mary_tuned_kept(&t.layers);
     MARY_TRY_GOTO(mary_trainer_model(t.trainer, true, &tuned), done);
     MARY_TRY_GOTO(code(tuned, &t.options), done);

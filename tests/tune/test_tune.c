@@ -441,6 +441,22 @@ START_TEST(a_training_that_leaves_the_numbers_is_stopped)
 }
 END_TEST
 
+static mary_status ninth_class(void *context, int64_t index, float *values, int64_t *label)
+{
+    assert_ok(sample(context, index, values, label));
+    *label = index == 33 ? 9 : *label;
+    return MARY_OK;
+}
+
+START_TEST(labels_that_are_no_class_are_refused)
+{
+    mary_samples wrong = data;
+    mary_model *model = network(-1);
+    wrong.sample = ninth_class;
+    assert_fails(mary_tune(&model, &wrong, &usual, NULL), MARY_ERROR_INVALID, "9");
+}
+END_TEST
+
 START_TEST(models_that_cannot_be_trained_are_refused)
 {
     mary_model *model = network(16);
@@ -483,4 +499,5 @@ MARY_TEST_MAIN("tune/tune", a_network_learns_with_few_weights_of_few_values,
                levels_weigh_weights_by_their_importance, every_sample_is_trained_with_or_held_out,
                threads_do_not_change_a_bit, a_killed_tuning_goes_on_to_the_same_bits,
                options_that_make_no_sense_are_refused, a_training_that_leaves_the_numbers_is_stopped,
-               models_that_cannot_be_trained_are_refused, memory_that_runs_out_is_reported)
+               labels_that_are_no_class_are_refused, models_that_cannot_be_trained_are_refused,
+               memory_that_runs_out_is_reported)
