@@ -27,6 +27,11 @@ typedef struct outcome {
 enum {
     KEY_KEEP = 0x4000,
     KEY_PER_LAYER,
+    KEY_METHOD,
+    KEY_IMPORTANCE,
+    KEY_ENTROPY,
+    KEY_PER_MODEL,
+    KEY_NO_LEVELS,
     KEY_EPOCHS,
     KEY_LEVEL_EPOCHS,
     KEY_RATE,
@@ -51,7 +56,16 @@ static const struct argp_option options[] = {
     {"per-layer", KEY_PER_LAYER, NULL, 0,
      "Keep that part of every layer. Without it layers differ: weights of all of them are compared", 1},
     {"levels", 'm', "M", 0, "Values of a layer's kept weights, besides zero: 1 to 255 (default 15)", 1},
-    {"epochs", KEY_EPOCHS, "N", 0, "Passes over the training data in all (default 20)", 2},
+    {"method", KEY_METHOD, "NAME", 0,
+     "How they are chosen: kmeans (default), hessian, uniform, ecsq, magnitude or spaced, as in 'mary convert'", 1},
+    {"importance", KEY_IMPORTANCE, "NAME", 0,
+     "What a weight's squared error counts: hessian, fisher, adam (its second moment), none, or auto (default): as the "
+     "method would have it. Measured on training data",
+     1},
+    {"entropy", KEY_ENTROPY, "BITS", 0, "Bits per kept weight that the codes of --method ecsq may have", 1},
+    {"per-model", KEY_PER_MODEL, NULL, 0, "One set of values for all layers", 1},
+    {"no-levels", KEY_NO_LEVELS, NULL, 0, "Prune and train only: the output is a float model", 1},
+    {"epochs", KEY_EPOCHS, "N", 0, "Passes over the training data in all (default 20; 0: only choose levels)", 2},
     {"level-epochs", KEY_LEVEL_EPOCHS, "N", 0,
      "The last of these train the levels (default: a quarter); the first half of the others prunes", 2},
     {"rate", KEY_RATE, "R", 0, "Adam's learning rate (default 0.001)", 2},
@@ -90,6 +104,44 @@ static error_t parse_augment(const struct argp_state *state, char *text, mary_tu
     return 0;
 }
 
+static error_t parse_epochs(const struct argp_state *state, const char *option, const char *text, int64_t *epochs)
+{
+    error_t error = mary_cli_parse_int(state, option, text, 0, 1 << 20, epochs);
+    if (error == 0 && *epochs == 0)
+        *epochs = MARY_NO_EPOCHS;
+    return error;
+}
+
+static error_t parse_levels(int key, char *argument, struct argp_state *state)
+{
+    arguments *given = state->input;
+    mary_tune_options *tune = &given->tune;
+    int64_t number = 0;
+    switch (key) {
+    case 'm':
+        if (mary_cli_parse_int(state, "--levels", argument, 1, 255, &number) != 0)
+            return EINVAL;
+        tune->levels = (int)number;
+        return 0;
+    case KEY_METHOD:
+        tune->method = argument;
+        return 0;
+    case KEY_IMPORTANCE:
+        tune->importance = argument;
+        return 0;
+    case KEY_ENTROPY:
+        return mary_cli_parse_double(state, "--entropy", argument, 1e-3, 8, &tune->entropy);
+    case KEY_PER_MODEL:
+        tune->per_model = true;
+        return 0;
+    case KEY_NO_LEVELS:
+        tune->no_levels = true;
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
 static error_t parse_training(int key, char *argument, struct argp_state *state)
 {
     arguments *given = state->input;
@@ -97,9 +149,9 @@ static error_t parse_training(int key, char *argument, struct argp_state *state)
     int64_t number = 0;
     switch (key) {
     case KEY_EPOCHS:
-        return mary_cli_parse_int(state, "--epochs", argument, 1, 1 << 20, &tune->epochs);
+        return parse_epochs(state, "--epochs", argument, &tune->epochs);
     case KEY_LEVEL_EPOCHS:
-        return mary_cli_parse_int(state, "--level-epochs", argument, 1, 1 << 20, &tune->level_epochs);
+        return parse_epochs(state, "--level-epochs", argument, &tune->level_epochs);
     case KEY_RATE:
         return mary_cli_parse_double(state, "--rate", argument, 1e-12, 1e3, &tune->rate);
     case KEY_LEVEL_RATE:
@@ -152,7 +204,6 @@ static error_t check(const arguments *given, const struct argp_state *state)
 static error_t parse(int key, char *argument, struct argp_state *state)
 {
     arguments *given = state->input;
-    int64_t number = 0;
     switch (key) {
     case ARGP_KEY_INIT:
         mary_cli_parse_begin(state);
@@ -162,11 +213,6 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         return mary_cli_parse_double(state, "--keep", argument, 1e-9, 1, &given->tune.keep);
     case KEY_PER_LAYER:
         given->tune.per_layer = true;
-        return 0;
-    case 'm':
-        if (mary_cli_parse_int(state, "--levels", argument, 1, 255, &number) != 0)
-            return EINVAL;
-        given->tune.levels = (int)number;
         return 0;
     case KEY_CHECKPOINT:
         given->tune.checkpoint = argument;
@@ -196,8 +242,10 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         return 0;
     case ARGP_KEY_END:
         return check(given, state);
-    default:
-        return parse_training(key, argument, state);
+    default: {
+        error_t error = parse_levels(key, argument, state);
+        return error == ARGP_ERR_UNKNOWN ? parse_training(key, argument, state) : error;
+    }
     }
 }
 
@@ -255,6 +303,7 @@ static json_t *report(const arguments *given, const outcome *out)
     json_object_set_new(root, "kept", json_integer((json_int_t)r->kept));
     add_real(root, "accuracy_before", r->before);
     add_real(root, "accuracy_trained", r->trained);
+    add_real(root, "accuracy_chosen", r->chosen);
     add_real(root, "accuracy_after", r->after);
     json_object_set_new(root, "file_bytes_before", json_integer((json_int_t)out->before));
     json_object_set_new(root, "file_bytes_after", json_integer((json_int_t)out->after));

@@ -368,7 +368,7 @@ typedef struct mary_parameter {
     int64_t dims[MARY_MAX_RANK];
     int64_t count;          /* of elements */
     float *values;          /* the caller may change them between two calls */
-    const float *gradient;  /* of the last mary_trainer_gradient */
+    float *gradient;        /* of the last mary_trainer_gradient; may be changed before mary_optimiser_step */
     const float *curvature; /* of the last one that was asked for it; else zero */
 } mary_parameter;
 
@@ -527,6 +527,8 @@ typedef struct mary_tune_epoch {
 
 typedef void mary_tune_progress(void *context, const mary_tune_epoch *epoch);
 
+#define MARY_NO_EPOCHS (-1)
+
 /* Zeroed is the default. */
 typedef struct mary_tune_options {
     const char *output;      /* graph output with the logits; NULL: the first */
@@ -535,9 +537,16 @@ typedef struct mary_tune_options {
     double temperature;      /* of that; 0: 2 */
     double keep;             /* part of the weights that is not pruned, above 0; 0: 0.1. 1: nothing is */
     bool per_layer;          /* that part of every layer, not of the model */
+    bool no_levels;          /* what comes out is the pruned float model, trained on */
     int levels;              /* values of a layer besides zero, 1..255; 0: 15 */
-    int64_t epochs;          /* 0: 20 */
-    int64_t level_epochs;    /* the last of these train the levels; 0: a quarter, at least one */
+    const char *method;      /* that chooses them: as in mary_convert_options, but for "feedback"; NULL: "kmeans" */
+    const char *importance;  /* what a weight's squared error counts for the method, measured on training samples:
+                              * "hessian", "fisher", "adam" (square root of its second moment, of the training before),
+                              * "none"; NULL or "auto": as the method would have it */
+    double entropy;          /* as in mary_convert_options */
+    bool per_model;          /* one set of levels for all layers */
+    int64_t epochs;          /* 0: 20; MARY_NO_EPOCHS: none */
+    int64_t level_epochs;    /* the last of these train the levels; 0: a quarter, at least one; MARY_NO_EPOCHS: none */
     int64_t batch;           /* samples in a step; 0: 64 */
     double rate, level_rate; /* Adam's; 0: 1e-3, and a tenth of `rate` */
     const char *schedule;    /* of the rate over pruning and training, and again over the levels: "cosine" to zero,
@@ -557,12 +566,12 @@ typedef struct mary_tune_options {
 } mary_tune_options;
 
 typedef struct mary_tune_result {
-    uint64_t weights, kept;        /* of the layers that were tuned; kept: not zero */
-    int layers;                    /* that were tuned */
-    int64_t samples, held_out;     /* trained with, and not */
-    double before, trained, after; /* accuracy on what was held out: as given, pruned and trained, with levels;
-                                    * `trained` is negative when the training went on after that; all are without
-                                    * held-out samples */
+    uint64_t weights, kept;    /* of the layers that were tuned; kept: not zero */
+    int layers;                /* that were tuned */
+    int64_t samples, held_out; /* trained with, and not */
+    /* Accuracy on what was held out: as given, pruned and trained, with levels, with trained levels. Those that a
+     * resumed training does not come by are negative; all are without held-out samples. */
+    double before, trained, chosen, after;
 } mary_tune_result;
 
 /* *model becomes one with M-ary operators, whose levels mary_pack makes small; NULL on failure. It has one float input

@@ -16,8 +16,8 @@ mary_status mary_tuned_effective(void *context, int parameter, const float *valu
 mary_status mary_tuned_gradient(void *context, int parameter, const float *values, float *gradient, int64_t count)
 {
     const mary_tuned_layer *layer = context;
-    double sums[256] = {0};
-    float shared[256] = {0};
+    double sums[MARY_MOST_TUNED_LEVELS + 1] = {0};
+    float shared[MARY_MOST_TUNED_LEVELS + 1] = {0};
     (void)parameter, (void)values;
     if (layer->levels == 0) {
         for (int64_t i = 0; i < count; i++)

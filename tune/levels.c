@@ -1,65 +1,88 @@
-/* Kept weights to few values a layer. */
+/* Kept weights to few values, a layer's own or those of all layers. */
 #include <stdlib.h>
-#include <string.h>
 
-#include "convert/quantize/method.h"
+#include "convert/quantize/tensor.h"
 #include "tune/tune.h"
 
-/* values[0..count) of kept weights, and what they count, into `kept` and `weights`; their number. */
-static int64_t gather(const mary_tuned_layer *layer, const float *importance, float *kept, float *weights)
-{
-    int64_t count = 0;
-    for (int64_t i = 0; i < layer->count; i++) {
-        if (layer->codes[i] == 0)
-            continue;
-        if (importance != NULL)
-            weights[count] = importance[i];
-        kept[count++] = layer->values[i];
-    }
-    return count;
-}
+/* Kept weights of some layers, one after the other: what the method is asked about. */
+typedef struct selection {
+    float *values, *importance; /* [count]; importance NULL: all count the same */
+    int64_t count;
+} selection;
 
-/* The nearest of the ascending levels; of two that are as near, the lower. */
-static float nearest(const double *levels, int count, float value)
+static mary_status gather(const mary_tuned_layer *layers, float *const *importance, int layer_count, selection *s)
 {
-    int low = 0, high = count - 1;
-    while (low < high) {
-        int middle = (low + high) / 2;
-        if ((double)value > 0.5 * (levels[middle] + levels[middle + 1]))
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return (float)levels[low];
-}
-
-mary_status mary_tuned_choose_levels(mary_tuned_layers *layers, int count, const float *const *importance)
-{
-    mary_status status = MARY_OK;
-    for (int i = 0; i < layers->count; i++) {
-        mary_tuned_layer *layer = &layers->items[i];
-        const float *weigh = importance != NULL ? importance[i] : NULL;
-        size_t bytes = (size_t)layer->count * sizeof(float);
-        float *kept = mary_alloc(bytes), *weights = mary_alloc(bytes);
-        double levels[256];
-        mary_quantize_input input = {.values = kept, .importance = weigh != NULL ? weights : NULL};
-        if (kept == NULL || weights == NULL)
-            status = mary_fail_memory(bytes);
-        else
-            input.count = gather(layer, weigh, kept, weights);
-        if (status == MARY_OK && input.count > 0)
-            status = mary_quantize_kmeans(&input, count, levels);
-        for (int64_t k = 0; k < layer->count && status == MARY_OK; k++) {
-            if (layer->codes[k] != 0)
-                layer->values[k] = nearest(levels, count, layer->values[k]);
+    int64_t room = 0;
+    for (int i = 0; i < layer_count; i++)
+        room += layers[i].count;
+    const size_t bytes = (size_t)room * sizeof(float);
+    *s = (selection){.values = mary_alloc(bytes), .importance = importance != NULL ? mary_alloc(bytes) : NULL};
+    if (s->values == NULL || (importance != NULL && s->importance == NULL))
+        return mary_fail_memory(bytes);
+    for (int i = 0; i < layer_count; i++) {
+        for (int64_t k = 0; k < layers[i].count; k++) {
+            if (layers[i].codes[k] == 0)
+                continue;
+            if (importance != NULL)
+                s->importance[s->count] = importance[i][k];
+            s->values[s->count++] = layers[i].values[k];
         }
-        mary_free(kept);
-        mary_free(weights);
-        if (status != MARY_OK)
-            return status;
     }
     return MARY_OK;
 }
+
+/* The other way round. */
+static void scatter(const mary_quantized_set *set, mary_tuned_layer *layers, int layer_count)
+{
+    int64_t at = 0;
+    for (int i = 0; i < layer_count; i++) {
+        for (int64_t k = 0; k < layers[i].count; k++) {
+            if (layers[i].codes[k] != 0)
+                layers[i].values[k] = set->levels[set->codes[at++]];
+        }
+    }
+}
+
+static mary_status choose(mary_tuned_layer *layers, float *const *importance, int layer_count,
+                          const mary_tuned_choice *choice)
+{
+    selection kept = {0};
+    mary_quantized_set set = {0};
+    mary_status status = MARY_OK;
+    MARY_TRY_GOTO(gather(layers, importance, layer_count, &kept), done);
+    if (kept.count == 0)
+        goto done;
+    set.codes = mary_alloc((size_t)kept.count);
+    if (set.codes == NULL) {
+        status = mary_fail_memory((size_t)kept.count);
+        goto done;
+    }
+    const mary_quantize_input input = {
+        .values = kept.values, .importance = kept.importance, .count = kept.count, .entropy = choice->entropy};
+    MARY_TRY_GOTO(mary_quantize_set(choice->method, &input, choice->levels, MARY_FLOAT, &set), done);
+    scatter(&set, layers, layer_count);
+done:
+    mary_free(kept.values);
+    mary_free(kept.importance);
+    mary_free(set.codes);
+    return status;
+}
+
+mary_status mary_tuned_choose_levels(mary_tuned_layers *layers, const mary_tuned_choice *choice)
+{
+    if (choice->shared)
+        return choose(layers->items, choice->importance, layers->count, choice);
+    for (int i = 0; i < layers->count; i++)
+        MARY_TRY(choose(&layers->items[i], choice->importance != NULL ? &choice->importance[i] : NULL, 1, choice));
+    return MARY_OK;
+}
+
+/* ---- codes from values ---- */
+
+typedef struct value_list {
+    float values[MARY_MOST_TUNED_LEVELS]; /* ascending, without zero */
+    int count;
+} value_list;
 
 static int ascending(const void *a, const void *b)
 {
@@ -67,29 +90,68 @@ static int ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static mary_status read_layer(mary_tuned_layer *layer)
+static const float *find(const value_list *list, float value)
 {
-    float levels[255];
-    layer->levels = 0;
+    return bsearch(&value, list->values, (size_t)list->count, sizeof value, ascending);
+}
+
+static mary_status list_values(const mary_tuned_layer *layer, value_list *list)
+{
     for (int64_t i = 0; i < layer->count; i++) {
-        const float *found = bsearch(&layer->values[i], levels, (size_t)layer->levels, sizeof *levels, ascending);
-        if (layer->values[i] == 0 || found != NULL)
+        if (layer->values[i] == 0 || find(list, layer->values[i]) != NULL)
             continue;
-        if (layer->levels == 255)
-            return mary_fail(MARY_ERROR_INVALID, "a layer has more than 255 levels");
-        levels[layer->levels++] = layer->values[i];
-        qsort(levels, (size_t)layer->levels, sizeof *levels, ascending);
-    }
-    for (int64_t i = 0; i < layer->count; i++) {
-        const float *found = bsearch(&layer->values[i], levels, (size_t)layer->levels, sizeof *levels, ascending);
-        layer->codes[i] = layer->values[i] != 0 ? (uint8_t)(1 + (found - levels)) : 0;
+        if (list->count == MARY_MOST_TUNED_LEVELS)
+            return mary_fail(MARY_ERROR_INVALID, "there are more than %d levels", MARY_MOST_TUNED_LEVELS);
+        list->values[list->count++] = layer->values[i];
+        qsort(list->values, (size_t)list->count, sizeof *list->values, ascending);
     }
     return MARY_OK;
 }
 
-mary_status mary_tuned_read_levels(mary_tuned_layers *layers)
+static void number(mary_tuned_layer *layer, const value_list *list)
 {
-    for (int i = 0; i < layers->count; i++)
-        MARY_TRY(read_layer(&layers->items[i]));
+    layer->levels = list->count;
+    for (int64_t i = 0; i < layer->count; i++)
+        layer->codes[i] = layer->values[i] != 0 ? (uint8_t)(1 + (find(list, layer->values[i]) - list->values)) : 0;
+}
+
+mary_status mary_tuned_read_levels(mary_tuned_layers *layers, bool shared)
+{
+    value_list list = {.count = 0};
+    for (int i = 0; shared && i < layers->count; i++)
+        MARY_TRY(list_values(&layers->items[i], &list));
+    for (int i = 0; i < layers->count; i++) {
+        if (!shared) {
+            list.count = 0;
+            MARY_TRY(list_values(&layers->items[i], &list));
+        }
+        number(&layers->items[i], &list);
+    }
+    return MARY_OK;
+}
+
+/* ---- levels that layers share ---- */
+
+/* The hooks have given every weight of a level the sum over its layer. */
+mary_status mary_tuned_share_gradients(const mary_tuned_layers *layers, mary_trainer *trainer)
+{
+    double sums[MARY_MOST_TUNED_LEVELS + 1] = {0};
+    mary_parameter parameter;
+    for (int i = 0; i < layers->count; i++) {
+        const mary_tuned_layer *layer = &layers->items[i];
+        bool seen[MARY_MOST_TUNED_LEVELS + 1] = {true};
+        MARY_TRY(mary_trainer_parameter(trainer, layer->parameter, &parameter));
+        for (int64_t k = 0; k < layer->count; k++) {
+            if (!seen[layer->codes[k]])
+                sums[layer->codes[k]] += (double)parameter.gradient[k];
+            seen[layer->codes[k]] = true;
+        }
+    }
+    for (int i = 0; i < layers->count; i++) {
+        const mary_tuned_layer *layer = &layers->items[i];
+        MARY_TRY(mary_trainer_parameter(trainer, layer->parameter, &parameter));
+        for (int64_t k = 0; k < layer->count; k++)
+            parameter.gradient[k] = (float)sums[layer->codes[k]];
+    }
     return MARY_OK;
 }

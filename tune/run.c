@@ -153,8 +153,11 @@ static mary_status ask_teacher(const mary_tuning *t, const mary_array *input, ma
     return status;
 }
 
+typedef enum pass_kind { LOSS_ONLY, GRADIENT } pass_kind;
+
 /* Loss of the batch in t->values and t->labels, with gradients or without. */
-static mary_status pass(mary_tuning *t, int64_t size, bool teach, bool backward, mary_loss_result *result)
+static mary_status pass(mary_tuning *t, int64_t size, bool teach, pass_kind kind, mary_curvature curvature,
+                        mary_loss_result *result)
 {
     const mary_array input = input_of(t, size);
     mary_array logits = {0};
@@ -164,11 +167,16 @@ static mary_status pass(mary_tuning *t, int64_t size, bool teach, bool backward,
         MARY_TRY_GOTO(ask_teacher(t, &input, &logits), done);
         loss = (mary_loss){MARY_LOSS_DIVERGENCE, NULL, logits.data, (float)t->options.temperature};
     }
-    status = backward ? mary_trainer_gradient(t->trainer, &input, 1, &loss, MARY_CURVATURE_NONE, result)
-                      : mary_trainer_loss(t->trainer, &input, 1, &loss, result);
+    status = kind == GRADIENT ? mary_trainer_gradient(t->trainer, &input, 1, &loss, curvature, result)
+                              : mary_trainer_loss(t->trainer, &input, 1, &loss, result);
 done:
     mary_array_free(&logits);
     return status;
+}
+
+mary_status mary_tuning_pass(mary_tuning *t, int64_t size, mary_curvature curvature, mary_loss_result *result)
+{
+    return pass(t, size, t->teacher != NULL, GRADIENT, curvature, result);
 }
 
 /* ---- epochs ---- */
@@ -198,10 +206,12 @@ mary_status mary_tuning_epoch(mary_tuning *t, int64_t epoch, mary_tune_epoch *do
         if (epoch < t->prune_epochs && number % interval == 0)
             MARY_TRY(prune_further(t, step));
         MARY_TRY(mary_batches_read(t->batches, epoch, number, t->values, t->labels, NULL, &size));
-        MARY_TRY(pass(t, size, t->teacher != NULL, true, &result));
+        MARY_TRY(mary_tuning_pass(t, size, MARY_CURVATURE_NONE, &result));
         if (!isfinite(result.loss))
             return mary_fail(MARY_ERROR_INVALID, "the loss is %g in epoch %lld: a smaller rate may help", result.loss,
                              (long long)epoch);
+        if (levels && t->options.per_model)
+            MARY_TRY(mary_tuned_share_gradients(&t->layers, t->trainer));
         MARY_TRY(mary_schedule_rate(&schedule, step, &done->rate));
         MARY_TRY(mary_optimiser_step(t->optimiser, done->rate));
         sum += result.loss * (double)size;
@@ -221,7 +231,7 @@ mary_status mary_tuning_accuracy(mary_tuning *t, double *accuracy)
         for (int64_t i = 0; i < size; i++)
             MARY_TRY(all->sample(all->context, mary_split_held_out(&t->split, begin + i), t->values + i * t->count,
                                  &t->labels[i]));
-        MARY_TRY(pass(t, size, !t->options.labels, false, &result));
+        MARY_TRY(pass(t, size, !t->options.labels, LOSS_ONLY, MARY_CURVATURE_NONE, &result));
         correct += result.correct;
         positions += result.samples;
     }

@@ -26,10 +26,16 @@ typedef struct mary_tuning {
 mary_status mary_tuning_create(mary_tuning *tuning, mary_model **model);
 void mary_tuning_free(mary_tuning *tuning);
 
+/* Loss, gradients and curvature of the batch of `size` samples in `values` and `labels`. `result` may be NULL. */
+mary_status mary_tuning_pass(mary_tuning *tuning, int64_t size, mary_curvature curvature, mary_loss_result *result);
 /* One epoch: loss and rate into *done. */
 mary_status mary_tuning_epoch(mary_tuning *tuning, int64_t epoch, mary_tune_epoch *done);
 /* Part of the held-out samples that the network gets right: their label, or without labels what the model as given
  * said; untouched when none are held out. */
 mary_status mary_tuning_accuracy(mary_tuning *tuning, double *accuracy);
+/* What the squared error of each layer's weights counts, [layers][count], by the options: *importance is NULL when all
+ * count the same. What is measured is measured on samples of epoch `epoch`. */
+mary_status mary_tuning_importance(mary_tuning *tuning, int64_t epoch, float ***importance);
+void mary_tuning_importance_free(const mary_tuning *tuning, float **importance);
 
 #endif

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "convert/quantize/method.h"
 #include "train/random.h"
 
 #define MOST_RATE 1e6 /* of mary_schedule_rate */
@@ -14,14 +15,46 @@
             return mary_fail(MARY_ERROR_USAGE, __VA_ARGS__);                                                           \
     } while (0)
 
+/* The spellings of `importance`, by mary_tune_importance; "auto" is none of them. */
+static const char *const importances[] = {"none", "hessian", "fisher", "adam"};
+
+static bool is_auto(const char *importance)
+{
+    return importance == NULL || strcmp(importance, "auto") == 0;
+}
+
+static mary_status check_method(const mary_tune_options *o)
+{
+    const mary_quantize_method *method = mary_quantize_method_find(o->method);
+    CHECK(method != NULL, "there is no method '%s' of choosing levels", o->method);
+    CHECK(method->code == NULL, "the method '%s' chooses codes by a layer's inputs: mary convert has it", o->method);
+    bool known = is_auto(o->importance);
+    for (size_t i = 0; i < sizeof importances / sizeof importances[0]; i++)
+        known = known || strcmp(o->importance, importances[i]) == 0;
+    CHECK(known, "the importance '%s' is none of hessian, fisher, adam, none and auto", o->importance);
+    CHECK(o->entropy >= 0 && isfinite(o->entropy), "the entropy is %g bits", o->entropy);
+    return MARY_OK;
+}
+
+mary_tune_importance mary_tune_importance_of(const mary_tune_options *o)
+{
+    for (size_t i = 0; !is_auto(o->importance) && i < sizeof importances / sizeof importances[0]; i++) {
+        if (strcmp(o->importance, importances[i]) == 0)
+            return (mary_tune_importance)i;
+    }
+    return mary_quantize_method_find(o->method)->weighing != MARY_WEIGHING_NONE ? MARY_TUNE_IMPORTANCE_HESSIAN
+                                                                                : MARY_TUNE_IMPORTANCE_NONE;
+}
+
 static mary_status check(const mary_tune_options *o)
 {
     mary_schedule schedule;
     CHECK(o->keep > 0 && o->keep <= 1, "the part of the weights to keep is above 0 and at most 1, not %g", o->keep);
     CHECK(o->levels >= 1 && o->levels <= 255, "levels besides zero: 1 to 255, not %d", o->levels);
-    CHECK(o->epochs >= 1, "epochs: at least 1, not %lld", (long long)o->epochs);
-    CHECK(o->level_epochs >= 1 && o->level_epochs <= o->epochs, "%lld of %lld epochs cannot train the levels",
+    CHECK(o->epochs >= 0, "epochs: at least 0, not %lld", (long long)o->epochs);
+    CHECK(o->level_epochs >= 0 && o->level_epochs <= o->epochs, "%lld of %lld epochs cannot train the levels",
           (long long)o->level_epochs, (long long)o->epochs);
+    MARY_TRY(check_method(o));
     CHECK(o->batch >= 1 && o->batch <= 1 << 20, "a batch of %lld samples", (long long)o->batch);
     CHECK(o->rate > 0 && o->rate < MOST_RATE, "the rate is %g", o->rate);
     CHECK(o->level_rate > 0 && o->level_rate < MOST_RATE, "the rate of the levels is %g", o->level_rate);
@@ -39,9 +72,15 @@ mary_status mary_tune_settle(const mary_tune_options *given, mary_tune_options *
         o->keep = 0.1;
     if (o->levels == 0)
         o->levels = 15;
+    if (o->method == NULL)
+        o->method = "kmeans";
     if (o->epochs == 0)
         o->epochs = 20;
-    if (o->level_epochs == 0)
+    if (o->epochs == MARY_NO_EPOCHS)
+        o->epochs = 0;
+    if (o->level_epochs == MARY_NO_EPOCHS || o->no_levels || o->epochs == 0)
+        o->level_epochs = 0;
+    else if (o->level_epochs == 0)
         o->level_epochs = o->epochs < 4 ? 1 : o->epochs / 4;
     if (o->batch == 0)
         o->batch = 64;
@@ -81,9 +120,10 @@ static uint64_t add(uint64_t sum, const void *value, size_t size)
 
 uint64_t mary_tune_identity(const mary_tune_options *o, const mary_samples *samples)
 {
-    const double numbers[] = {o->temperature, o->keep, o->rate, o->level_rate, o->weight_decay, o->holdout};
+    const double numbers[] = {o->temperature, o->keep, o->rate, o->level_rate, o->weight_decay, o->holdout, o->entropy};
     const int64_t counts[] = {
         o->labels,        o->distil,        o->per_layer,
+        o->no_levels,     o->per_model,     mary_tune_importance_of(o),
         o->levels,        o->epochs,        o->level_epochs,
         o->batch,         o->crop,          o->flip,
         (int64_t)o->seed, samples->samples, (int64_t)strlen(o->schedule)}; /* of which all names have another length */
@@ -92,6 +132,8 @@ uint64_t mary_tune_identity(const mary_tune_options *o, const mary_samples *samp
         sum = add(sum, &numbers[i], sizeof numbers[i]);
     for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++)
         sum = add(sum, &counts[i], sizeof counts[i]);
+    for (const char *at = o->method; *at != '\0'; at++)
+        sum = add(sum, at, 1);
     for (const char *at = o->output; at != NULL && *at != '\0'; at++)
         sum = add(sum, at, 1);
     return sum;

@@ -8,6 +8,15 @@
 mary_status mary_tune_settle(const mary_tune_options *given, mary_tune_options *settled);
 /* The schedule of settled options over `steps` steps that begin with `rate`. */
 mary_status mary_tune_schedule(const mary_tune_options *settled, double rate, int64_t steps, mary_schedule *schedule);
+/* What a weight's squared error counts when its level is chosen. */
+typedef enum mary_tune_importance {
+    MARY_TUNE_IMPORTANCE_NONE = 0,
+    MARY_TUNE_IMPORTANCE_HESSIAN,
+    MARY_TUNE_IMPORTANCE_FISHER,
+    MARY_TUNE_IMPORTANCE_ADAM
+} mary_tune_importance;
+#define MARY_TUNE_IMPORTANCE_FLOOR 0.3 /* times the mean of the layer's kept weights, added to each */
+mary_tune_importance mary_tune_importance_of(const mary_tune_options *settled);
 /* A number that differs, all but surely, when another training would come out. */
 uint64_t mary_tune_identity(const mary_tune_options *settled, const mary_samples *samples);
 bool mary_tune_file_exists(const char *path);

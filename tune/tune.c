@@ -27,7 +27,8 @@ static mary_status code(mary_model *model, const mary_tune_options *options)
     const mary_convert_options convert = {.levels = options->levels + 1,
                                           .first_last_levels = MARY_SAME_LEVELS,
                                           .method = "kmeans",
-                                          .granularity = MARY_GRANULARITY_TENSOR,
+                                          .granularity =
+                                              options->per_model ? MARY_GRANULARITY_MODEL : MARY_GRANULARITY_TENSOR,
                                           .no_functions = options->no_functions,
                                           .no_fold_batchnorm = true,
                                           .no_deduplicate = true,
@@ -35,22 +36,47 @@ static mary_status code(mary_model *model, const mary_tune_options *options)
     return mary_convert(model, &convert, NULL);
 }
 
+static mary_status create_optimiser(mary_tuning *t)
+{
+    mary_optimiser_free(&t->optimiser);
+    return mary_optimiser_create(t->trainer, &(mary_optimiser_options){.weight_decay = t->options.weight_decay},
+                                 &t->optimiser);
+}
+
+/* After the last epoch that trains single weights; their codes are a mask. */
+static mary_status choose_levels(mary_tuning *t, mary_tune_result *result)
+{
+    const mary_tune_options *o = &t->options;
+    float **importance = NULL;
+    MARY_TRY(mary_tuned_prune(&t->layers, o->keep, o->per_layer));
+    if (o->no_levels)
+        return MARY_OK;
+    MARY_TRY(mary_tuning_importance(t, t->level_start, &importance));
+    const mary_tuned_choice choice = {.method = mary_quantize_method_find(o->method),
+                                      .levels = o->levels,
+                                      .shared = o->per_model,
+                                      .entropy = o->entropy,
+                                      .importance = importance};
+    mary_status status = mary_tuned_choose_levels(&t->layers, &choice);
+    mary_tuning_importance_free(t, importance);
+    if (status == MARY_OK)
+        status = mary_tuning_accuracy(t, &result->chosen);
+    return status;
+}
+
 /* An epoch of the levels begins with reading them from the values, any other with the mask; so does one that goes on
  * from a checkpoint. */
-static mary_status begin_epoch(mary_tuning *t, int64_t epoch)
+static mary_status begin_epoch(mary_tuning *t, int64_t epoch, mary_tune_result *result)
 {
     const mary_tune_options *o = &t->options;
     mary_tuned_read_mask(&t->layers);
-    if (epoch == t->prune_epochs || epoch == t->level_start)
+    if (epoch == t->prune_epochs && epoch < t->level_start)
         MARY_TRY(mary_tuned_prune(&t->layers, o->keep, o->per_layer));
-    if (epoch == 0 || epoch == t->level_start) {
-        mary_optimiser_free(&t->optimiser);
-        MARY_TRY(mary_optimiser_create(t->trainer, &(mary_optimiser_options){.weight_decay = o->weight_decay},
-                                       &t->optimiser));
-    }
     if (epoch == t->level_start)
-        MARY_TRY(mary_tuned_choose_levels(&t->layers, o->levels, NULL));
-    return epoch >= t->level_start ? mary_tuned_read_levels(&t->layers) : MARY_OK;
+        MARY_TRY(choose_levels(t, result));
+    if (epoch == 0 || epoch == t->level_start)
+        MARY_TRY(create_optimiser(t));
+    return epoch >= t->level_start ? mary_tuned_read_levels(&t->layers, o->per_model) : MARY_OK;
 }
 
 static const char *phase_of(const mary_tuning *t, int64_t epoch)
@@ -63,7 +89,7 @@ static mary_status train(mary_tuning *t, mary_training_place *place, mary_tune_r
     const mary_tune_options *o = &t->options;
     for (int64_t epoch = place->epoch; epoch < o->epochs; epoch++) {
         mary_tune_epoch done = {phase_of(t, epoch), epoch, o->epochs, .accuracy = -1};
-        MARY_TRY(begin_epoch(t, epoch));
+        MARY_TRY(begin_epoch(t, epoch, result));
         MARY_TRY(mary_tuning_epoch(t, epoch, &done));
         mary_tuned_clear(&t->layers);
         done.kept = (double)mary_tuned_kept(&t->layers) / (double)mary_tuned_weights(&t->layers);
@@ -90,8 +116,7 @@ static mary_status resume(mary_tuning *t, mary_training_place *place)
     *place = (mary_training_place){.seed = identity};
     if (!o->resume || !mary_tune_file_exists(o->checkpoint))
         return MARY_OK;
-    MARY_TRY(
-        mary_optimiser_create(t->trainer, &(mary_optimiser_options){.weight_decay = o->weight_decay}, &t->optimiser));
+    MARY_TRY(create_optimiser(t));
     MARY_TRY(mary_checkpoint_load(o->checkpoint, t->trainer, t->optimiser, place));
     if (place->seed != identity || place->epoch > o->epochs)
         return mary_fail(MARY_ERROR_USAGE, "%s: the checkpoint belongs to other options or data", o->checkpoint);
@@ -116,16 +141,22 @@ static mary_status tune(mary_model **model, const mary_samples *samples, const m
                                  .held_out = t.split.held_out,
                                  .before = -1,
                                  .trained = -1,
+                                 .chosen = -1,
                                  .after = -1};
     if (place.epoch == 0)
         MARY_TRY_GOTO(mary_tuning_accuracy(&t, &result->before), done);
     MARY_TRY_GOTO(train(&t, &place, result), done);
     mary_tuned_read_mask(&t.layers);
-    if (result->after < 0) /* the checkpoint was of the last epoch */
+    if (t.level_start == t.options.epochs) { /* nothing trains the levels */
+        MARY_TRY_GOTO(choose_levels(&t, result), done);
+        mary_tuned_read_mask(&t.layers);
+    }
+    if (t.level_start == t.options.epochs || result->after < 0) /* or the checkpoint was of the last epoch */
         MARY_TRY_GOTO(mary_tuning_accuracy(&t, &result->after), done);
     result->kept = mary_tuned_kept(&t.layers);
     MARY_TRY_GOTO(mary_trainer_model(t.trainer, true, &tuned), done);
-    MARY_TRY_GOTO(code(tuned, &t.options), done);
+    if (!t.options.no_levels)
+        MARY_TRY_GOTO(code(tuned, &t.options), done);
     *model = tuned;
     tuned = NULL;
 done:

@@ -6,8 +6,11 @@
 #ifndef MARY_TUNE_TUNE_H
 #define MARY_TUNE_TUNE_H
 
+#include "convert/quantize/method.h"
 #include "onnx/memory.h"
 #include "onnx/status.h"
+
+enum { MARY_MOST_TUNED_LEVELS = 255 }; /* besides zero; codes are bytes */
 
 /* The weight of one layer (or of several that share it). */
 typedef struct mary_tuned_layer {
@@ -38,11 +41,21 @@ void mary_tuned_clear(mary_tuned_layers *layers);
 /* Prunes until `keep` of the weights are left; what is pruned stays so. */
 mary_status mary_tuned_prune(mary_tuned_layers *layers, double keep, bool per_layer);
 
-/* Kept weights of every layer become one of at most `count` values each, exact k-means of them. `importance`: per
- * layer, [layer.count] how often a weight's squared error counts; NULL: all equal. */
-mary_status mary_tuned_choose_levels(mary_tuned_layers *layers, int count, const float *const *importance);
-/* Codes from values that have at most 255 levels a layer. */
-mary_status mary_tuned_read_levels(mary_tuned_layers *layers);
+/* How values are chosen for kept weights. */
+typedef struct mary_tuned_choice {
+    const mary_quantize_method *method; /* one that has no `code` */
+    int levels;                         /* at most so many values, 1..255 */
+    bool shared;                        /* the same ones for all layers */
+    double entropy;                     /* as in mary_convert_options */
+    float *const *importance;           /* per layer, [layer.count] what a weight's squared error counts; NULL: 1 */
+} mary_tuned_choice;
+
+/* Kept weights become one of the values that the method chooses for each layer, or for all of them. */
+mary_status mary_tuned_choose_levels(mary_tuned_layers *layers, const mary_tuned_choice *choice);
+/* Codes from values that have at most 255 levels a layer or, if `shared`, in all. */
+mary_status mary_tuned_read_levels(mary_tuned_layers *layers, bool shared);
+/* After the hooks: a level that several layers share gets the gradients of all of them. */
+mary_status mary_tuned_share_gradients(const mary_tuned_layers *layers, mary_trainer *trainer);
 
 /* The functions of the hook; context: mary_tuned_layer. */
 mary_status mary_tuned_effective(void *context, int parameter, const float *values, float *effective, int64_t count);

@@ -87,6 +87,36 @@ START_TEST(a_tuned_model_is_written_reported_and_packed)
 }
 END_TEST
 
+START_TEST(pruning_comes_first_and_methods_of_choosing_levels_after)
+{
+    static const char *const methods[] = {"kmeans", "hessian", "uniform", "ecsq --entropy 1.5"};
+    prepare();
+    expect_success("tune m.onnx f.onnx -q --data d.npz --keep 0.4 --epochs 8 --rate 0.01 --batch 20 --no-levels");
+    expect_success("inspect f.onnx");
+    ck_assert_msg(strstr(out, "ai.mary") == NULL, "levels: %s", out);
+    for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++) {
+        char arguments[256];
+        snprintf(arguments, sizeof arguments,
+                 "tune f.onnx t%zu.onnx -q --data d.npz --keep 1 --epochs %d --level-epochs %d --method %s --report "
+                 "r.json%s",
+                 i, i == 0 ? 0 : 2, i == 0 ? 0 : 2, methods[i], i == 3 ? " --per-model" : "");
+        expect_success(arguments);
+        json_t *root = json_load_file(path_of("r.json"), 0, NULL);
+        ck_assert_ptr_nonnull(root);
+        ck_assert_msg(number(root, "accuracy_chosen") > 0.6, "%s: %g", methods[i], number(root, "accuracy_chosen"));
+        ck_assert_uint_eq(json_array_size(json_object_get(root, "epochs")), i == 0 ? 0 : 2);
+        json_decref(root);
+        for (size_t k = 0; k < i; k++) {
+            char one[16], other[16];
+            snprintf(one, sizeof one, "t%zu.onnx", i);
+            snprintf(other, sizeof other, "t%zu.onnx", k);
+            ck_assert(!same_files(one, other));
+        }
+    }
+    remove_folder();
+}
+END_TEST
+
 START_TEST(going_on_gives_the_same_file)
 {
     prepare();
@@ -131,6 +161,12 @@ START_TEST(hostile_arguments_are_refused)
         {"tune m.onnx t.onnx --data d.npz --levels 256", 2, "--levels"},
         {"tune m.onnx t.onnx --data d.npz --epochs 99999999999999999999", 2, "--epochs"},
         {"tune m.onnx t.onnx --data d.npz --epochs 2 --level-epochs 3", 2, "levels"},
+        {"tune m.onnx t.onnx --data d.npz --epochs -1", 2, "--epochs"},
+        {"tune m.onnx t.onnx --data d.npz --method feedback", 2, "feedback"},
+        {"tune m.onnx t.onnx --data d.npz --method ''", 2, "method"},
+        {"tune m.onnx t.onnx --data d.npz --importance all", 2, "all"},
+        {"tune m.onnx t.onnx --data d.npz --importance adam --epochs 0", 2, "adam"},
+        {"tune m.onnx t.onnx --data d.npz --entropy inf", 2, "--entropy"},
         {"tune m.onnx t.onnx --data d.npz --schedule linear", 2, "linear"},
         {"tune m.onnx t.onnx --data d.npz --loss l1", 2, "l1"},
         {"tune m.onnx t.onnx --data d.npz --augment rotate", 2, "rotate"},
@@ -157,5 +193,6 @@ START_TEST(hostile_arguments_are_refused)
 }
 END_TEST
 
-MARY_TEST_MAIN("cli/tune", a_tuned_model_is_written_reported_and_packed, going_on_gives_the_same_file,
+MARY_TEST_MAIN("cli/tune", a_tuned_model_is_written_reported_and_packed,
+               pruning_comes_first_and_methods_of_choosing_levels_after, going_on_gives_the_same_file,
                data_without_labels_is_enough, hostile_arguments_are_refused)

@@ -7,102 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "onnx/memory.h"
-#include "tests/support/model_builder.h"
-#include "tune/tune.h"
-
-enum { SAMPLES = 400, FEATURES = 8, HIDDEN = 24, CLASSES = 3 };
-
-static uint32_t state;
-
-static float noise(void)
-{
-    state = state * 1664525u + 1013904223u;
-    return (float)(state >> 8) / (float)(1 << 23) - 1;
-}
-
-/* The class is which of three features is the largest; the others say nothing. */
-static mary_status sample(void *context, int64_t index, float *values, int64_t *label)
-{
-    (void)context;
-    uint32_t before = state;
-    state = (uint32_t)index * 2654435761u + 7;
-    for (int k = 0; k < FEATURES; k++)
-        values[k] = noise();
-    *label = 0;
-    for (int k = 1; k < CLASSES; k++)
-        *label = values[k] > values[*label] ? k : *label;
-    state = before;
-    return MARY_OK;
-}
-
-static const mary_samples data = {.samples = SAMPLES, .rank = 1, .dims = {FEATURES}, .sample = sample};
-
-static mary_model *network(int64_t batch)
-{
-    mary_model *model = build_model(13);
-    Onnx__GraphProto *graph = model->proto->graph;
-    float w[FEATURES * HIDDEN];
-    state = 1;
-    for (int i = 0; i < FEATURES * HIDDEN; i++)
-        w[i] = noise() * 0.4f;
-    build_input(graph, "x", MARY_FLOAT, SHAPE(batch, FEATURES));
-    build_floats(graph, "w1", SHAPE(FEATURES, HIDDEN), w);
-    build_floats(graph, "b1", SHAPE(HIDDEN), w);
-    build_floats(graph, "w2", SHAPE(HIDDEN, CLASSES), w + 11);
-    build_floats(graph, "b2", SHAPE(CLASSES), w + 5);
-    build_node(graph, "Gemm", "x,w1,b1", "h");
-    build_node(graph, "Relu", "h", "r");
-    build_node(graph, "Gemm", "r,w2,b2", "y");
-    build_output(graph, "y", MARY_FLOAT, SHAPE(batch, CLASSES));
-    return model;
-}
-
-static const mary_tune_options usual = {
-    .labels = true, .keep = 0.3, .levels = 4, .epochs = 12, .batch = 20, .rate = 0.01, .holdout = 0.25, .threads = 1};
-
-/* The tuned model's file. */
-static uint8_t *tuned(const mary_tune_options *options, mary_tune_result *result, size_t *size)
-{
-    mary_model *model = network(-1);
-    assert_ok(mary_tune(&model, &data, options, result));
-    uint8_t *bytes = build_bytes(model, size);
-    mary_model_free(&model);
-    return bytes;
-}
-
-static void assert_same_file(const mary_tune_options *options, const uint8_t *expected, size_t expected_size)
-{
-    size_t size;
-    uint8_t *bytes = tuned(options, NULL, &size);
-    ck_assert_uint_eq(size, expected_size);
-    ck_assert_int_eq(memcmp(bytes, expected, size), 0);
-    mary_free(bytes);
-}
-
-/* Distinct values of an initializer that are not zero, and how many elements are. */
-static int distinct(const mary_model *model, const char *name, int64_t *kept)
-{
-    const Onnx__GraphProto *graph = model->proto->graph;
-    float seen[HIDDEN * FEATURES];
-    int count = 0;
-    for (size_t i = 0; i < graph->n_initializer; i++) {
-        const Onnx__TensorProto *tensor = graph->initializer[i];
-        if (strcmp(tensor->name, name) != 0)
-            continue;
-        for (size_t k = 0; k < tensor->raw_data.len / sizeof(float); k++) {
-            float value;
-            int at = 0;
-            memcpy(&value, tensor->raw_data.data + k * sizeof value, sizeof value);
-            *kept += value != 0;
-            while (at < count && seen[at] != value)
-                at++;
-            if (value != 0 && at == count)
-                seen[count++] = value;
-        }
-    }
-    return count;
-}
+#include "tests/tune/network.h"
 
 /* Epochs in order, in three phases; nothing comes back once pruning has ended. */
 static void check_epoch(void *context, const mary_tune_epoch *epoch)
@@ -156,35 +61,6 @@ START_TEST(without_labels_the_model_itself_is_what_is_learnt)
 END_TEST
 
 /* ---- the parts ---- */
-
-typedef struct parts {
-    mary_trainer *trainer;
-    mary_tuned_layers layers;
-    mary_array input;
-    mary_loss loss;
-    float x[32 * FEATURES];
-    int64_t labels[32];
-} parts;
-
-static void make_parts(parts *p)
-{
-    mary_model *model = network(-1), *copy = network(-1);
-    *p = (parts){.input = {.name = "x", .type = MARY_FLOAT, .rank = 2, .dims = {32, FEATURES}}};
-    for (int64_t i = 0; i < 32; i++)
-        assert_ok(sample(NULL, i, p->x + i * FEATURES, &p->labels[i]));
-    p->input.data = p->x;
-    p->input.bytes = sizeof p->x;
-    p->loss.labels = p->labels;
-    assert_ok(mary_trainer_create(&model, &(mary_trainer_options){.threads = 1}, &p->trainer));
-    assert_ok(mary_tuned_layers_create(copy, p->trainer, &p->layers));
-    mary_model_free(&copy);
-}
-
-static void free_parts(parts *p)
-{
-    mary_trainer_free(&p->trainer);
-    mary_tuned_layers_free(&p->layers);
-}
 
 START_TEST(pruned_weights_stay_zero_whatever_the_optimiser_does)
 {
@@ -256,67 +132,6 @@ START_TEST(pruning_keeps_the_largest_of_every_layer)
             ck_assert_int_eq(all, (int64_t)ceil(0.1 * HIDDEN * (FEATURES + CLASSES)));
         free_parts(&p);
     }
-}
-END_TEST
-
-/* The level's value in all its weights. */
-static double loss_with(parts *p, const mary_tuned_layer *layer, int level, float value)
-{
-    mary_loss_result result;
-    for (int64_t k = 0; k < layer->count; k++)
-        layer->values[k] = layer->codes[k] == level ? value : layer->values[k];
-    assert_ok(mary_trainer_loss(p->trainer, &p->input, 1, &p->loss, &result));
-    return result.loss;
-}
-
-START_TEST(the_gradient_of_a_level_is_that_of_the_loss)
-{
-    parts p;
-    make_parts(&p);
-    assert_ok(mary_tuned_prune(&p.layers, 0.5, false));
-    assert_ok(mary_tuned_choose_levels(&p.layers, 5, NULL));
-    assert_ok(mary_tuned_read_levels(&p.layers));
-    for (int i = 0; i < p.layers.count; i++) {
-        const mary_tuned_layer *layer = &p.layers.items[i];
-        mary_parameter parameter;
-        double gradients[256] = {0};
-        ck_assert_int_eq(layer->levels, 5);
-        assert_ok(mary_trainer_gradient(p.trainer, &p.input, 1, &p.loss, MARY_CURVATURE_NONE, NULL));
-        assert_ok(mary_trainer_parameter(p.trainer, layer->parameter, &parameter));
-        for (int64_t k = 0; k < layer->count; k++) {
-            ck_assert(layer->codes[k] != 0 || parameter.gradient[k] == 0);
-            gradients[layer->codes[k]] = parameter.gradient[k];
-        }
-        for (int level = 1; level <= 5; level++) {
-            const float step = 1e-3f;
-            float value = 0;
-            for (int64_t k = 0; k < layer->count; k++)
-                value = layer->codes[k] == level ? layer->values[k] : value;
-            float above = value + step, below = value - step;
-            double slope = (loss_with(&p, layer, level, above) - loss_with(&p, layer, level, below)) /
-                           ((double)above - (double)below);
-            loss_with(&p, layer, level, value);
-            ck_assert_msg(fabs(slope - gradients[level]) < 2e-3 * (1 + fabs(slope)),
-                          "layer %d, level %d: gradient %g, slope %g", i, level, gradients[level], slope);
-        }
-    }
-    free_parts(&p);
-}
-END_TEST
-
-START_TEST(levels_weigh_weights_by_their_importance)
-{
-    parts p;
-    make_parts(&p);
-    mary_tuned_layer *layer = &p.layers.items[0];
-    float importance[HIDDEN * FEATURES];
-    const float *const list[] = {importance, NULL};
-    for (int64_t k = 0; k < layer->count; k++)
-        importance[k] = k == 17 ? 1e6f : 1.0f;
-    const float wanted = layer->values[17];
-    assert_ok(mary_tuned_choose_levels(&p.layers, 2, list));
-    ck_assert_float_eq_tol(layer->values[17], wanted, 1e-3f);
-    free_parts(&p);
 }
 END_TEST
 
@@ -411,7 +226,12 @@ START_TEST(options_that_make_no_sense_are_refused)
     refused((mary_tune_options){.keep = 1.5}, MARY_ERROR_USAGE, "to keep");
     refused((mary_tune_options){.keep = NAN}, MARY_ERROR_USAGE, "to keep");
     refused((mary_tune_options){.levels = 256}, MARY_ERROR_USAGE, "255");
-    refused((mary_tune_options){.epochs = -1}, MARY_ERROR_USAGE, "epochs");
+    refused((mary_tune_options){.method = "feedback"}, MARY_ERROR_USAGE, "feedback");
+    refused((mary_tune_options){.method = "best"}, MARY_ERROR_USAGE, "best");
+    refused((mary_tune_options){.importance = "much"}, MARY_ERROR_USAGE, "much");
+    refused((mary_tune_options){.entropy = NAN}, MARY_ERROR_USAGE, "entropy");
+    refused((mary_tune_options){.importance = "adam", .epochs = MARY_NO_EPOCHS}, MARY_ERROR_USAGE, "epochs before");
+    refused((mary_tune_options){.epochs = -2}, MARY_ERROR_USAGE, "epochs");
     refused((mary_tune_options){.epochs = 2, .level_epochs = 3}, MARY_ERROR_USAGE, "levels");
     refused((mary_tune_options){.batch = -4}, MARY_ERROR_USAGE, "batch");
     refused((mary_tune_options){.rate = -1}, MARY_ERROR_USAGE, "rate");
@@ -495,9 +315,9 @@ END_TEST
 
 MARY_TEST_MAIN("tune/tune", a_network_learns_with_few_weights_of_few_values,
                without_labels_the_model_itself_is_what_is_learnt, pruned_weights_stay_zero_whatever_the_optimiser_does,
-               pruning_keeps_the_largest_of_every_layer, the_gradient_of_a_level_is_that_of_the_loss,
-               levels_weigh_weights_by_their_importance, every_sample_is_trained_with_or_held_out,
-               threads_do_not_change_a_bit, a_killed_tuning_goes_on_to_the_same_bits,
-               options_that_make_no_sense_are_refused, a_training_that_leaves_the_numbers_is_stopped,
-               labels_that_are_no_class_are_refused, models_that_cannot_be_trained_are_refused,
-               memory_that_runs_out_is_reported)
+               pruning_keeps_the_largest_of_every_layer,
+
+               every_sample_is_trained_with_or_held_out, threads_do_not_change_a_bit,
+               a_killed_tuning_goes_on_to_the_same_bits, options_that_make_no_sense_are_refused,
+               a_training_that_leaves_the_numbers_is_stopped, labels_that_are_no_class_are_refused,
+               models_that_cannot_be_trained_are_refused, memory_that_runs_out_is_reported)
