@@ -42,6 +42,7 @@ enum {
     KEY_AUGMENT,
     KEY_LOSS,
     KEY_TEMPERATURE,
+    KEY_LABEL_SHARE,
     KEY_LOGITS,
     KEY_SEED,
     KEY_CHECKPOINT,
@@ -76,6 +77,8 @@ static const struct argp_option options[] = {
     {"loss", KEY_LOSS, "NAME", 0,
      "cross-entropy (default where there are labels), or distillation: learn what the model says now", 2},
     {"temperature", KEY_TEMPERATURE, "T", 0, "Of the distillation (default 2)", 2},
+    {"label-share", KEY_LABEL_SHARE, "PART", 0,
+     "Of the distillation: the true class's part of what is learnt (default 0)", 2},
     {"logits", KEY_LOGITS, "NAME", 0, "The output with the logits (default: the first)", 2},
     {"holdout", KEY_HOLDOUT, "PART", 0, "Part of the data that is not trained with but measured on (default 0.1)", 2},
     {"seed", KEY_SEED, "N", 0, "Of the order of samples and of the augmentation (default 0)", 3},
@@ -170,6 +173,8 @@ static error_t parse_training(int key, char *argument, struct argp_state *state)
         return 0;
     case KEY_TEMPERATURE:
         return mary_cli_parse_double(state, "--temperature", argument, 0.01, 1e3, &tune->temperature);
+    case KEY_LABEL_SHARE:
+        return mary_cli_parse_double(state, "--label-share", argument, 0, 1, &tune->label_share);
     case KEY_LOGITS:
         tune->output = argument;
         return 0;

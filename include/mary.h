@@ -535,6 +535,7 @@ typedef struct mary_tune_options {
     bool labels;             /* samples have true classes; else what the model says now is what is learnt */
     bool distil;             /* learn what the model says now although there are labels */
     double temperature;      /* of that; 0: 2 */
+    double label_share;      /* of that: the true class's part of what is learnt, 0..1 (needs `labels`) */
     double keep;             /* part of the weights that is not pruned, above 0; 0: 0.1. 1: nothing is */
     bool per_layer;          /* that part of every layer, not of the model */
     bool no_levels;          /* what comes out is the pruned float model, trained on */

@@ -153,6 +153,32 @@ static mary_status ask_teacher(const mary_tuning *t, const mary_array *input, ma
     return status;
 }
 
+/* softmax(logits / T) becomes (1 - share) of itself and share of the true class: rows [positions, classes] of an output
+ * [N, classes]. */
+static mary_status mix_in_labels(const mary_tuning *t, int64_t size, mary_array *logits)
+{
+    const double share = t->options.label_share, temperature = t->options.temperature;
+    const int64_t classes = logits->rank == 2 ? logits->dims[1] : 0;
+    if (classes < 1 || logits->dims[0] != size)
+        return mary_fail(MARY_ERROR_UNSUPPORTED, "a share of the labels needs an output [N, classes]");
+    for (int64_t n = 0; n < size; n++) {
+        float *row = (float *)logits->data + n * classes;
+        double most = -INFINITY, sum = 0;
+        if (t->labels[n] < 0 || t->labels[n] >= classes)
+            return mary_fail(MARY_ERROR_INVALID, "the label %lld is no class of %lld", (long long)t->labels[n],
+                             (long long)classes);
+        for (int64_t c = 0; c < classes; c++)
+            most = fmax(most, (double)row[c]);
+        for (int64_t c = 0; c < classes; c++)
+            sum += exp(((double)row[c] - most) / temperature);
+        for (int64_t c = 0; c < classes; c++) {
+            double part = (1 - share) * exp(((double)row[c] - most) / temperature) / sum;
+            row[c] = (float)(temperature * log(fmax(part + (c == t->labels[n] ? share : 0), 1e-30)));
+        }
+    }
+    return MARY_OK;
+}
+
 typedef enum pass_kind { LOSS_ONLY, GRADIENT } pass_kind;
 
 /* Loss of the batch in t->values and t->labels, with gradients or without. */
@@ -165,6 +191,8 @@ static mary_status pass(mary_tuning *t, int64_t size, bool teach, pass_kind kind
     mary_status status = MARY_OK;
     if (teach) {
         MARY_TRY_GOTO(ask_teacher(t, &input, &logits), done);
+        if (kind == GRADIENT && t->options.label_share > 0)
+            MARY_TRY_GOTO(mix_in_labels(t, size, &logits), done);
         loss = (mary_loss){MARY_LOSS_DIVERGENCE, NULL, logits.data, (float)t->options.temperature};
     }
     status = kind == GRADIENT ? mary_trainer_gradient(t->trainer, &input, 1, &loss, curvature, result)

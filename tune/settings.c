@@ -61,6 +61,8 @@ static mary_status check(const mary_tune_options *o)
     CHECK(o->weight_decay >= 0 && isfinite(o->weight_decay), "the weight decay is %g", o->weight_decay);
     CHECK(o->holdout >= 0 && o->holdout < 1, "the part that is held out is at least 0 and below 1, not %g", o->holdout);
     CHECK(o->temperature > 0 && isfinite(o->temperature), "the temperature is %g", o->temperature);
+    CHECK(o->label_share >= 0 && o->label_share <= 1, "the share of the labels is 0 to 1, not %g", o->label_share);
+    CHECK(o->label_share == 0 || (o->labels && o->distil), "a share of the labels needs labels and distillation");
     CHECK(!o->resume || o->checkpoint != NULL, "there is no checkpoint to resume from");
     return mary_tune_schedule(o, o->rate, 1, &schedule);
 }
@@ -120,7 +122,8 @@ static uint64_t add(uint64_t sum, const void *value, size_t size)
 
 uint64_t mary_tune_identity(const mary_tune_options *o, const mary_samples *samples)
 {
-    const double numbers[] = {o->temperature, o->keep, o->rate, o->level_rate, o->weight_decay, o->holdout, o->entropy};
+    const double numbers[] = {o->temperature,  o->keep,    o->rate,    o->level_rate,
+                              o->weight_decay, o->holdout, o->entropy, o->label_share};
     const int64_t counts[] = {
         o->labels,        o->distil,        o->per_layer,
         o->no_levels,     o->per_model,     mary_tune_importance_of(o),

@@ -62,6 +62,22 @@ END_TEST
 
 /* ---- the parts ---- */
 
+/* Labels that the model does not agree with are learnt by as much as they count. */
+START_TEST(labels_take_part_in_what_the_model_says)
+{
+    mary_tune_options options = usual;
+    mary_tune_result alone, mixed;
+    size_t size;
+    options.distil = true;
+    options.keep = 0.6;
+    mary_free(tuned(&options, &alone, &size));
+    options.label_share = 0.8;
+    mary_free(tuned(&options, &mixed, &size));
+    ck_assert_msg(alone.after < 0.7 && mixed.after > 0.85, "right: %g without labels, %g with", alone.after,
+                  mixed.after);
+}
+END_TEST
+
 START_TEST(pruned_weights_stay_zero_whatever_the_optimiser_does)
 {
     parts p;
@@ -314,8 +330,8 @@ START_TEST(memory_that_runs_out_is_reported)
 END_TEST
 
 MARY_TEST_MAIN("tune/tune", a_network_learns_with_few_weights_of_few_values,
-               without_labels_the_model_itself_is_what_is_learnt, pruned_weights_stay_zero_whatever_the_optimiser_does,
-               pruning_keeps_the_largest_of_every_layer,
+               without_labels_the_model_itself_is_what_is_learnt, labels_take_part_in_what_the_model_says,
+               pruned_weights_stay_zero_whatever_the_optimiser_does, pruning_keeps_the_largest_of_every_layer,
 
                every_sample_is_trained_with_or_held_out, threads_do_not_change_a_bit,
                a_killed_tuning_goes_on_to_the_same_bits, options_that_make_no_sense_are_refused,
