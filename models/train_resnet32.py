@@ -1,12 +1,12 @@
 #!/usr/bin/python3
-"""Trains resnet32-cifar10.onnx of this folder: the 32-layer ResNet of He et al. (2015) on CIFAR-10.
+"""Trains the 32-layer ResNet of He et al. (2015) on CIFAR-10 and exports it.
 
-Three stages of five blocks with 16, 32 and 64 channels, projection shortcuts where channels change: 464,154 weights of convolutions
-and the linear layer and 2,314 of BatchNormalization, which is folded into the convolutions on export. Needs Debian's python3-torch
-(1.13) and CIFAR-10 as an .npz: x_train and x_test as bytes, [N, 3, 32, 32] or [N, 32, 32, 3], y_train and y_test as integers:
+Three stages of five blocks with 16, 32 and 64 channels, projection shortcuts where channels change: 464,432 weights of convolutions and the
+linear layer; BatchNormalization is folded into the convolutions on export. Needs Debian's python3-torch (1.13) and CIFAR-10 as an .npz, which
+models/cifar10.py makes: x_train and x_test as bytes, [N, 3, 32, 32] or [N, 32, 32, 3], y_train and y_test as integers.
 
-    apt install python3-torch
-    /usr/bin/python3 models/train_resnet32.py cifar10.npz models/resnet32-cifar10.onnx
+    models/cifar10.py cifar10.npz
+    /usr/bin/python3 models/train_resnet32.py cifar10.npz resnet32-cifar10.onnx
 
 All 50,000 training images are trained with, for a number of epochs fixed beforehand; nothing is chosen by looking at the test images,
 which are used once, for the final report. Convolutions compute in bfloat16 where the processor does (--float32: never): weights,
