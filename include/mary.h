@@ -306,15 +306,15 @@ typedef struct mary_goal {
 
 /* A model that was converted, with its size as a file, and how it does on the samples that judge. */
 typedef struct mary_goal_point {
-    int levels;           /* M of all layers; 0: mixed */
-    bool ends_finer;      /* with `levels`: the first and the last layers have 256, as mary_convert has it by default */
-    uint64_t bytes;       /* of the file */
-    double divergence;    /* mean Kullback-Leibler divergence of the class probabilities; negative: no class scores */
-    double error;         /* squared error of the outputs over their energy, summed over the outputs */
-    double agreement;     /* part of the samples with the same best class as in float; negative: no class scores */
-    double accuracy;      /* part of the samples with the right class; negative: no labels */
-    double drop;          /* percentage points of accuracy that are lost; without labels, of agreement, which is never
-                           * less; negative: a gain. NaN without class scores */
+    int levels;        /* M of all layers; 0: mixed */
+    bool ends_finer;   /* with `levels`: the first and the last layers have 256, as mary_convert has it by default */
+    uint64_t bytes;    /* of the file */
+    double divergence; /* mean Kullback-Leibler divergence of the class probabilities; negative: no class scores */
+    double error;      /* squared error of the outputs over their energy, summed over the outputs */
+    double agreement;  /* part of the samples with the same best class as in float; negative: no class scores */
+    double accuracy;   /* part of the samples with the right class; negative: no labels */
+    double drop;       /* percentage points of accuracy that are lost; without labels, of agreement, which is never
+                        * less; negative: a gain. NaN without class scores */
     double drop_deviation; /* standard error of `drop`, in percentage points; NaN likewise */
 } mary_goal_point;
 
@@ -335,8 +335,8 @@ typedef struct mary_goal_result mary_goal_result;
 /* Chooses M for every layer by how much each M in each layer changes the outputs, converts, and checks the goal on the
  * file as it is. `options` as for mary_convert, except that `levels` must be 0 and `calibration` have two runs or more:
  * every other one is held apart. Layers whose levels options->config states keep them; first and last layers are like
- * all others, unless first_last_levels (here or there) says otherwise. `model` stays as it is. A goal that cannot be met
- * is MARY_ERROR_BUDGET, with the best that can be had in the message. The result does not depend on threads;
+ * all others, unless first_last_levels (here or there) says otherwise. `model` stays as it is. A goal that cannot be
+ * met is MARY_ERROR_BUDGET, with the best that can be had in the message. The result does not depend on threads;
  * *result is the caller's to free, and NULL on failure. */
 MARY_API mary_status mary_convert_to_goal(const mary_model *model, const mary_convert_options *options,
                                           const mary_goal *goal, mary_goal_result **result);
