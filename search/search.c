@@ -101,6 +101,21 @@ static int by_bytes(const void *a, const void *b)
     return (x->ends_finer > y->ends_finer) - (x->ends_finer < y->ends_finer);
 }
 
+/* By bytes, each once: one M for all is met again when its size is searched for. */
+static void sort_points(mary_goal_result *result)
+{
+    size_t kept = 0;
+    if (result->point_count > 0)
+        qsort(result->points, result->point_count, sizeof *result->points, by_bytes);
+    for (size_t i = 0; i < result->point_count; i++) {
+        const mary_goal_point *point = &result->points[i];
+        if (kept == 0 || by_bytes(point, &result->points[kept - 1]) != 0 ||
+            point->error != result->points[kept - 1].error)
+            result->points[kept++] = *point;
+    }
+    result->point_count = kept;
+}
+
 /* The better of the two becomes the result: less loss at the size, fewer bytes at the drop. */
 static void decide(mary_search *search, mary_trial *mixed, mary_trial *uniform, bool found)
 {
@@ -119,8 +134,7 @@ static void decide(mary_search *search, mary_trial *mixed, mary_trial *uniform, 
     result->report = taken->report;
     taken->file = NULL;
     taken->report = NULL;
-    if (result->point_count > 0)
-        qsort(result->points, result->point_count, sizeof *result->points, by_bytes);
+    sort_points(result);
 }
 
 static mary_status search_all(mary_search *search)
