@@ -21,7 +21,7 @@ mary_status mary_judge_create(const mary_model *model, mary_search_samples *samp
 {
     mary_model *copy = NULL;
     const size_t runs = (size_t)samples->source->count;
-    *judge = (mary_judge){.samples = samples, .threads = threads};
+    *judge = (mary_judge){.samples = samples, .threads = threads, .limit = MARY_REFERENCES_KEPT};
     MARY_TRY(mary_model_copy(model, &copy));
     mary_status status = mary_session_create(&copy, &(mary_session_options){.threads = threads}, &judge->session);
     if (status != MARY_OK)
@@ -109,7 +109,7 @@ static mary_status run_both(mary_judge *judge, mary_session *session, int64_t in
             return mary_fail_context(status, "calibration run %" PRId64, index);
         for (int o = 0; o < count; o++)
             bytes += fresh[o].bytes;
-        if (judge->bytes + bytes <= MARY_REFERENCES_KEPT) {
+        if (judge->bytes + bytes <= judge->limit) {
             judge->bytes += bytes;
             judge->known[index] = true;
             for (int o = 0; o < count; o++) {

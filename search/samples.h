@@ -21,8 +21,8 @@ typedef struct mary_search_samples {
     const mary_calibration *source;
     mary_status (*labels)(void *context, const int64_t **labels, int64_t *count);
     mary_sample_run *runs; /* [source->count] while `kept`: those that were read so far */
-    bool kept;             /* they all fit MARY_SAMPLES_KEPT bytes, until now */
-    size_t bytes;
+    bool kept;             /* they all fit `limit` bytes, until now */
+    size_t bytes, limit;
     mary_sample_run current;   /* when they are not kept */
     int64_t next;              /* run that the source gives next */
     mary_calibration measured; /* the measured part as a source; points back here, so the struct must stay */
