@@ -9,11 +9,11 @@
 
 /* Codes are 1, 2, 4 or 8 bits wide in a plain file, so that M = 3 costs what 4 does. Packed, every M has its price. */
 static const int plain_levels[] = {2, 4, 16, 256};
-static const int packed_levels[] = {2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 256};
+static const int packed_levels[] = {2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 24, 32, 64, 256};
 
 /* Up to this M layers are measured; above, what they do is proportional to the squared error of their weights, and too
  * little to be worth another run of the network. */
-enum { MEASURED_LEVELS = 16 };
+enum { MEASURED_PLAIN = 16, MEASURED_PACKED = 8 };
 
 void mary_layer_table_free(mary_layer_table *table)
 {
@@ -164,7 +164,7 @@ static mary_status measure_group(mary_search *search, const mary_model *coded, c
         *loss = last->loss; /* its levels are fixed, or more of them do not pay */
         return MARY_OK;
     }
-    if (last->measured && wanted > MEASURED_LEVELS) {
+    if (last->measured && wanted > (search->goal.pack ? MEASURED_PACKED : MEASURED_PLAIN)) {
         now.loss = last->loss * fmin(pow(10, (last->sqnr - now.sqnr) / 10), 1);
     } else {
         MARY_TRY(mary_swap_group(search, coded, group, &model));
