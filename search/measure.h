@@ -22,7 +22,7 @@ typedef struct mary_judge {
     int output_count;
     mary_array *references; /* [runs of the source][output_count]: outputs of the float model that are kept */
     bool *known;            /* [runs of the source] */
-    size_t bytes, limit; /* of them */
+    size_t bytes, limit;    /* of them */
 } mary_judge;
 
 #define MARY_REFERENCES_KEPT ((size_t)64 << 20)

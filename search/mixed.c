@@ -13,10 +13,11 @@ enum {
 /* What an allocation is tried with. */
 typedef struct attempt {
     mary_choices choices;
-    uint64_t least, most; /* bytes of layers */
-    uint8_t *picks;       /* [groups] */
-    uint8_t *good, *bad;  /* [groups]: the last that kept to the goal, and the last that did not */
-    int *levels;          /* [layer_count] */
+    uint64_t least, most;         /* bytes of layers */
+    uint8_t *picks;               /* [groups] */
+    uint8_t *good, *bad;          /* [groups]: the last that kept to the goal, and the last that did not */
+    uint64_t good_size, bad_size; /* of their files */
+    int *levels;                  /* [layer_count] */
 } attempt;
 
 static void attempt_free(attempt *a)
@@ -45,9 +46,10 @@ static mary_status attempt_create(const mary_layer_table *table, attempt *a)
 }
 
 /* Converts with what is best for so many bytes of layers, and sees whether that keeps to the goal: into *best when it
- * does. Nothing is converted that was just before. *trial has its size and point, and no more. */
-static mary_status attempt_at(mary_search *search, attempt *a, uint64_t budget, mary_trial *best, mary_trial *trial,
-                              bool *good)
+ * does. What was converted just before is not again. *size is that of the file, and *drop what it loses when the goal
+ * is a drop and it was converted now. */
+static mary_status attempt_at(mary_search *search, attempt *a, uint64_t budget, mary_trial *best, uint64_t *size,
+                              double *drop, bool *good)
 {
     const size_t groups = search->table.groups;
     mary_trial made = {0};
@@ -55,15 +57,18 @@ static mary_status attempt_at(mary_search *search, attempt *a, uint64_t budget, 
     bool fits;
     MARY_TRY(mary_allocate(&a->choices, budget, a->picks, &fits));
     *good = memcmp(a->picks, a->good, groups) == 0;
-    if (*good || memcmp(a->picks, a->bad, groups) == 0)
+    if (*good || memcmp(a->picks, a->bad, groups) == 0) {
+        *size = *good ? a->good_size : a->bad_size;
         return MARY_OK;
+    }
     mary_layer_table_levels(&search->table, a->picks, a->levels);
     MARY_TRY_GOTO(mary_trial_make(search, a->levels, 0, &made), done);
     if (search->goal.kind == MARY_GOAL_DROP)
         MARY_TRY_GOTO(mary_trial_judge(search, &made), done);
     *good = mary_search_meets(search, &made);
     memcpy(*good ? a->good : a->bad, a->picks, groups);
-    *trial = (mary_trial){.size = made.size, .point = made.point};
+    *(*good ? &a->good_size : &a->bad_size) = *size = made.size;
+    *drop = made.point.drop;
     if (*good)
         mary_trial_move(best, &made);
 done:
@@ -104,13 +109,14 @@ static mary_status fit_size(mary_search *search, attempt *a, mary_trial *best)
     uint64_t low = a->least, high = a->most + 1; /* `high` does not fit; `low` does, or is the last resort */
     uint64_t budget = clamp(first_budget(search, target), a->least, a->most);
     for (int tries = 0; tries < MOST_TRIES; tries++) {
-        mary_trial last = {.size = target};
+        uint64_t size;
+        double drop;
         bool good;
         mary_search_progress(search, "fitting the size", (uint64_t)tries, MOST_TRIES);
-        MARY_TRY(attempt_at(search, a, budget, best, &last, &good));
-        const uint64_t off = last.size > target ? last.size - target : target - last.size;
+        MARY_TRY(attempt_at(search, a, budget, best, &size, &drop, &good));
+        const uint64_t off = size > target ? size - target : target - size;
         if (!good && budget == a->least)
-            return too_small(search, last.size);
+            return too_small(search, size);
         if (good)
             low = budget;
         else
@@ -123,11 +129,12 @@ static mary_status fit_size(mary_search *search, attempt *a, mary_trial *best)
         budget = next;
     }
     if (best->file == NULL) {
-        mary_trial last = {0};
+        uint64_t size;
+        double drop;
         bool good;
-        MARY_TRY(attempt_at(search, a, a->least, best, &last, &good));
+        MARY_TRY(attempt_at(search, a, a->least, best, &size, &drop, &good));
         if (!good)
-            return too_small(search, last.size);
+            return too_small(search, size);
     }
     return MARY_OK;
 }
@@ -137,19 +144,20 @@ static mary_status fit_size(mary_search *search, attempt *a, mary_trial *best)
 /* Sizes are halved by their logarithm until what keeps to the goal and what does not are next to each other. */
 static mary_status fit_drop(mary_search *search, attempt *a, mary_trial *best)
 {
-    mary_trial last = {0};
+    uint64_t size;
+    double drop = 0;
     bool good;
     double low = log((double)a->least + 1), high = log((double)a->most + 1);
-    MARY_TRY(attempt_at(search, a, a->most, best, &last, &good));
+    MARY_TRY(attempt_at(search, a, a->most, best, &size, &drop, &good));
     if (!good)
         return mary_fail(MARY_ERROR_BUDGET, "no conversion keeps to a drop of %g points: the finest one loses %.2f",
-                         search->goal.value, last.point.drop);
-    MARY_TRY(attempt_at(search, a, a->least, best, &last, &good));
+                         search->goal.value, drop);
+    MARY_TRY(attempt_at(search, a, a->least, best, &size, &drop, &good));
     for (int step = 0; !good && step < MOST_STEPS && high - low > 0.003; step++) {
         const double middle = (low + high) / 2;
         bool kept;
         mary_search_progress(search, "fitting the drop", (uint64_t)step, MOST_STEPS);
-        MARY_TRY(attempt_at(search, a, (uint64_t)exp(middle), best, &last, &kept));
+        MARY_TRY(attempt_at(search, a, (uint64_t)exp(middle), best, &size, &drop, &kept));
         if (kept)
             high = middle;
         else

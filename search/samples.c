@@ -37,7 +37,8 @@ static mary_status measured_sample(void *context, int64_t index, const mary_arra
 mary_status mary_search_samples_create(const mary_calibration *source, const mary_goal *goal,
                                        mary_search_samples *samples)
 {
-    *samples = (mary_search_samples){.source = source, .labels = goal->labels, .kept = true, .limit = MARY_SAMPLES_KEPT};
+    *samples =
+        (mary_search_samples){.source = source, .labels = goal->labels, .kept = true, .limit = MARY_SAMPLES_KEPT};
     if (source == NULL || source->count < 1)
         return mary_fail(MARY_ERROR_USAGE,
                          "a goal needs calibration data: sample inputs, on which models are compared");
