@@ -50,8 +50,18 @@ static mary_status sample(void *context, int64_t index, const mary_array **input
     if (batch.size == 0)
         return mary_fail(MARY_ERROR_INVALID, "%s: ends early", mary_data_description(calibration->data));
     calibration->next++;
+    calibration->labels = batch.labels;
+    calibration->size = batch.size;
     *inputs = batch.inputs;
     *input_count = batch.input_count;
+    return MARY_OK;
+}
+
+mary_status mary_cli_calibration_labels(void *context, const int64_t **labels, int64_t *count)
+{
+    const mary_cli_calibration *calibration = context;
+    *labels = calibration->labels;
+    *count = calibration->size;
     return MARY_OK;
 }
 

@@ -3,6 +3,7 @@
 
 #include "cli/calibration.h"
 #include "cli/convert_report.h"
+#include "cli/goal.h"
 #include "cli/model.h"
 #include "cli/verbs.h"
 
@@ -18,6 +19,7 @@ typedef struct arguments {
     mary_convert_options convert;
     list include, exclude, op_types;
     mary_data_options calibration;
+    mary_cli_goal goal;
     bool quiet;
     mary_progress progress;
 } arguments;
@@ -205,6 +207,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     case ARGP_KEY_INIT:
         mary_cli_parse_begin(state);
         state->child_inputs[0] = &given->calibration;
+        state->child_inputs[1] = &given->goal;
         return 0;
     case KEY_NO_FUNCTIONS:
         given->convert.no_functions = true;
@@ -253,13 +256,14 @@ static error_t parse(int key, char *argument, struct argp_state *state)
                 state,
                 "--activations 8 needs --calibration-data PATH: some hundred sample inputs (.npz, .npy, IDX, ONNX test "
                 "data or a folder of images), from which the range of every activation is measured");
-        return 0;
+        return mary_cli_goal_check(&given->goal, state, &given->convert, given->calibration.source_count > 0);
     default:
         return parse_settings(key, argument, state);
     }
 }
 
-static const struct argp_child children[] = {{&mary_data_calibration_argp, 0, NULL, 0}, {0}};
+static const struct argp_child children[] = {
+    {&mary_data_calibration_argp, 0, NULL, 0}, {&mary_cli_goal_argp, 0, NULL, 0}, {0}};
 static const struct argp argp = {
     .options = options,
     .parser = parse,
@@ -279,10 +283,70 @@ static void show_progress(void *context, uint64_t done, uint64_t total)
     mary_progress_update(progress, done);
 }
 
+/* What --pack and goals write. */
+static mary_status write_file(const arguments *given, const void *bytes, size_t size, uint64_t *after)
+{
+    *after = size;
+    return mary_output_write(given->output, bytes, size);
+}
+
+static mary_status write_packed(const arguments *given, const mary_model *model, uint64_t *after)
+{
+    const mary_pack_options packing = {.threads = given->convert.threads};
+    void *bytes = NULL, *packed = NULL;
+    size_t size, packed_size;
+    MARY_TRY(mary_model_save_memory(model, &bytes, &size));
+    mary_status status = mary_pack(bytes, size, &packing, &packed, &packed_size, NULL);
+    if (status == MARY_OK)
+        status = write_file(given, packed, packed_size, after);
+    mary_bytes_free(packed);
+    mary_bytes_free(bytes);
+    return status;
+}
+
+/* The report and the file, by the options as they are. */
+static mary_status convert_plainly(arguments *given, mary_model *model, mary_convert_report **report, uint64_t *after)
+{
+    mary_status status = mary_convert(model, &given->convert, report);
+    mary_progress_finish(&given->progress);
+    MARY_TRY(status);
+    if (given->goal.goal.pack)
+        return write_packed(given, model, after);
+    MARY_TRY(mary_model_save(model, given->output));
+    *after = mary_convert_totals_of(*report)->file_after;
+    return MARY_OK;
+}
+
+static mary_status convert_to_goal(arguments *given, const mary_model *model, mary_goal_result **found, uint64_t *after)
+{
+    size_t size;
+    mary_status status = mary_convert_to_goal(model, &given->convert, &given->goal.goal, found);
+    mary_cli_goal_progress_finish(&given->goal);
+    MARY_TRY(status);
+    const void *bytes = mary_goal_file(*found, &size);
+    return write_file(given, bytes, size, after);
+}
+
+static mary_status print(const arguments *given, const mary_convert_report *report, const mary_goal_result *found,
+                         uint64_t before, uint64_t after)
+{
+    if (given->report != NULL) {
+        json_t *root = mary_convert_report_json(report, given->input, given->output, before, after);
+        if (root != NULL && found != NULL)
+            json_object_set_new(root, "goal", mary_cli_goal_json(&given->goal, found));
+        MARY_TRY(mary_json_write(root, given->report));
+    }
+    if (given->quiet)
+        return MARY_OK;
+    MARY_TRY(mary_convert_report_print(report, given->input, given->output, before, after));
+    return found == NULL ? MARY_OK : mary_cli_goal_print(&given->goal, found);
+}
+
 static mary_status convert(arguments *given)
 {
     mary_model *model = NULL;
-    mary_convert_report *report = NULL;
+    mary_convert_report *made = NULL;
+    mary_goal_result *found = NULL;
     mary_cli_calibration calibration = {0};
     uint64_t before = 0, after = 0;
     mary_status status = mary_model_load(given->input, &model);
@@ -300,23 +364,19 @@ static mary_status convert(arguments *given)
         given->convert.progress = show_progress;
         given->convert.progress_context = &given->progress;
     }
-    status = mary_convert(model, &given->convert, &report);
-    mary_progress_finish(&given->progress);
-    if (status != MARY_OK)
-        goto done;
+    mary_cli_goal_prepare(&given->goal, before, given->quiet, given->report != NULL);
+    if (given->goal.option != NULL)
+        MARY_TRY_GOTO(convert_to_goal(given, model, &found, &after), done);
+    else
+        MARY_TRY_GOTO(convert_plainly(given, model, &made, &after), done);
+    const mary_convert_report *report = found != NULL ? mary_goal_report(found) : made;
     for (size_t i = 0; !given->quiet && mary_convert_warning(report, i) != NULL; i++)
         mary_cli_warn("mary convert", "%s", mary_convert_warning(report, i));
-    MARY_TRY_GOTO(mary_model_save(model, given->output), done);
-    after = mary_convert_totals_of(report)->file_after;
-    if (given->report != NULL)
-        MARY_TRY_GOTO(mary_json_write(mary_convert_report_json(report, given->input, given->output, before, after),
-                                      given->report),
-                      done);
-    if (!given->quiet)
-        status = mary_convert_report_print(report, given->input, given->output, before, after);
+    status = print(given, report, found, before, after);
 done:
     mary_cli_calibration_close(&calibration);
-    mary_convert_report_free(&report);
+    mary_goal_result_free(&found);
+    mary_convert_report_free(&made);
     mary_model_free(&model);
     return status;
 }
@@ -325,13 +385,14 @@ int mary_cli_convert(int argc, char **argv)
 {
     arguments given = {0};
     mary_data_options_default(&given.calibration);
-    given.calibration.first = MARY_CALIBRATION_SAMPLES;
     given.calibration.training = true;
     given.calibration.spread = true;
     given.calibration.usual_batch = MARY_CALIBRATION_BATCH;
     mary_status status = mary_cli_parse(&argp, argc, argv, &given);
     if (status != MARY_OK)
         return status;
+    if (given.calibration.first == 0)
+        given.calibration.first = given.goal.option != NULL ? MARY_GOAL_SAMPLES : MARY_CALIBRATION_SAMPLES;
     given.convert.include = given.include.items;
     given.convert.include_count = given.include.count;
     given.convert.exclude = given.exclude.items;

@@ -206,6 +206,19 @@ static mary_status find_shared(mary_layers *layers)
     return status;
 }
 
+/* What a rule states wins; then a first_last that was stated, what mary_convert_mixed was given, and the default. */
+static void settle_levels(const mary_settings *settings, size_t position, mary_layer *layer)
+{
+    const bool ends = layer->first_or_last && settings->first_last_levels != MARY_SAME_LEVELS;
+    const int given = position < settings->mixed_count ? settings->mixed_levels[position] : 0;
+    if (layer->settings.levels_stated)
+        return;
+    if (ends && (settings->first_last_stated || given == 0))
+        layer->settings.levels = settings->first_last_levels;
+    else if (given != 0)
+        layer->settings.levels = given;
+}
+
 mary_status mary_layers_choose(const mary_model *model, const mary_settings *settings, const mary_original_names *names,
                                mary_layers *layers)
 {
@@ -237,8 +250,7 @@ mary_status mary_layers_choose(const mary_model *model, const mary_settings *set
     MARY_TRY_GOTO(mark_first_and_last(graph, index, layers), done);
     for (size_t i = 0; i < layers->count; i++) {
         mary_layer *layer = &layers->items[i];
-        if (layer->first_or_last && !layer->settings.levels_stated && settings->first_last_levels != MARY_SAME_LEVELS)
-            layer->settings.levels = settings->first_last_levels;
+        settle_levels(settings, i, layer);
         if (layer->reason == NULL && layer->settings.excluded != NULL)
             MARY_TRY_GOTO(mary_layer_say(&layer->reason, "%s", layer->settings.excluded), done);
     }

@@ -4,6 +4,7 @@
 #include "convert/bias.h"
 #include "convert/body.h"
 #include "convert/conversion.h"
+#include "convert/mixed.h"
 #include "convert/passes/passes.h"
 #include "onnx/names.h"
 
@@ -216,11 +217,19 @@ static mary_status finish_integers(mary_conversion *c)
 
 mary_status mary_convert(mary_model *model, const mary_convert_options *options, mary_convert_report **report)
 {
+    return mary_convert_mixed(model, options, NULL, 0, report);
+}
+
+mary_status mary_convert_mixed(mary_model *model, const mary_convert_options *options, const int *levels, size_t count,
+                               mary_convert_report **report)
+{
     mary_conversion c = {.model = model};
     mary_status status = MARY_OK;
     if (report != NULL)
         *report = NULL;
     MARY_TRY_GOTO(mary_settings_create(options, &c.settings), done);
+    c.settings.mixed_levels = levels;
+    c.settings.mixed_count = count;
     MARY_TRY_GOTO(mary_convert_report_create(&c.report), done);
     MARY_TRY_GOTO(mary_original_names_take(model, &c.settings, &c.names), done);
     MARY_TRY_GOTO(mary_producers_take(model->proto->graph, &c.producers), done);

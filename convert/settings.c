@@ -96,6 +96,7 @@ mary_status mary_settings_create(const mary_convert_options *options, mary_setti
     /* What the caller said wins over the file. */
     if (options->levels != 0 || settings->levels == 0)
         settings->levels = options->levels != 0 ? options->levels : 16;
+    settings->first_last_stated = options->first_last_levels != 0 || settings->first_last_levels != 0;
     if (options->first_last_levels != 0 || settings->first_last_levels == 0)
         settings->first_last_levels = options->first_last_levels != 0 ? options->first_last_levels : 256;
     if (options->method != NULL || settings->method == NULL)

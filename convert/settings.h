@@ -30,6 +30,9 @@ typedef struct mary_settings {
     mary_granularity granularity;
     mary_importance importance;
     int threads;
+    bool first_last_stated;  /* by the caller or the JSON file; else first_last_levels is the default */
+    const int *mixed_levels; /* [mixed_count]: as in mary_convert_mixed; borrowed */
+    size_t mixed_count;
     mary_layer_rule *rules;
     size_t rule_count, rule_capacity;
     bool *include_matched, *exclude_matched;

@@ -27,7 +27,7 @@ typedef enum mary_status {
     MARY_ERROR_USAGE = 2,       /* the caller's arguments are wrong */
     MARY_ERROR_INVALID = 3,     /* an input file or value is unreadable or breaks the ONNX rules */
     MARY_ERROR_UNSUPPORTED = 4, /* valid, but not something mary can run or convert */
-    MARY_ERROR_BUDGET = 5,      /* the accuracy budget (--max-drop) was missed */
+    MARY_ERROR_BUDGET = 5,      /* the accuracy budget (--max-drop) or the goal of a conversion was missed */
     MARY_ERROR_WRITE = 6        /* an output could not be written */
 } mary_status;
 
@@ -278,6 +278,75 @@ MARY_API void mary_pack_report_free(mary_pack_report **report);
 /* In the order of the file; NULL past the end. */
 MARY_API const mary_packed_row *mary_pack_row(const mary_pack_report *report, size_t index);
 MARY_API const mary_pack_totals *mary_pack_totals_of(const mary_pack_report *report);
+
+/* ---- converting to a goal: a size, or a loss, instead of M ---- */
+
+typedef enum mary_goal_kind {
+    MARY_GOAL_BYTES = 0, /* least loss in a file of at most `value` bytes */
+    MARY_GOAL_RATIO,     /* the same, of at most float_bytes / `value` bytes */
+    MARY_GOAL_DROP       /* smallest file whose accuracy is at most `value` percentage points lower */
+} mary_goal_kind;
+
+/* `done` of `total` steps of a phase, "measuring layers" for example. Called from the calling thread. */
+typedef void mary_goal_progress(void *context, const char *phase, uint64_t done, uint64_t total);
+
+typedef struct mary_goal {
+    mary_goal_kind kind;
+    double value;         /* MARY_GOAL_BYTES: at least 1; MARY_GOAL_RATIO: above 0; MARY_GOAL_DROP: 0..100 */
+    bool pack;            /* the file is packed (mary_pack), and the goal speaks of its size then */
+    uint64_t float_bytes; /* of the float file; 0: what the model takes when it is serialised */
+    /* Labels of the run that the calibration gave last: [count] true classes, or NULL when there are none; rows from
+     * `count` on fill up a fixed batch and do not count. All runs have labels or none does. `context` is the
+     * calibration's. NULL: there are none, and every row counts. */
+    mary_status (*labels)(void *context, const int64_t **labels, int64_t *count);
+    int frontier; /* so many more sizes between the smallest and the largest are converted for and measured */
+    mary_goal_progress *progress; /* may be NULL */
+    void *progress_context;
+} mary_goal;
+
+/* A model that was converted, with its size as a file, and how it does on the samples that judge. */
+typedef struct mary_goal_point {
+    int levels;        /* M of all layers; 0: mixed */
+    bool ends_finer;   /* with `levels`: the first and the last layers have 256, as mary_convert has it by default */
+    uint64_t bytes;    /* of the file */
+    double divergence; /* mean Kullback-Leibler divergence of the class probabilities; negative: no class scores */
+    double error;      /* squared error of the outputs over their energy, summed over the outputs */
+    double agreement;  /* part of the samples with the same best class as in float; negative: no class scores */
+    double accuracy;   /* part of the samples with the right class; negative: no labels */
+    double drop;       /* percentage points of accuracy that are lost; without labels, of agreement, which is never
+                        * less; negative: a gain. NaN without class scores */
+    double drop_deviation; /* standard error of `drop`, in percentage points; NaN likewise */
+} mary_goal_point;
+
+typedef struct mary_goal_summary {
+    int64_t samples;  /* in all */
+    int64_t measured; /* that layers were measured with, and that methods which measure saw */
+    int64_t judging;  /* that points are compared on: those held apart; all of them for MARY_GOAL_DROP */
+    bool labelled, scored;
+    uint64_t float_bytes, target_bytes; /* target_bytes: 0 for MARY_GOAL_DROP */
+    double float_accuracy;              /* on the judging samples; negative: no labels */
+    bool has_uniform;                   /* some single M meets the goal */
+    mary_goal_point mixed, uniform;     /* uniform: the best that one M for all layers gives */
+    bool took_uniform;                  /* it was better, so it is the result */
+} mary_goal_summary;
+
+typedef struct mary_goal_result mary_goal_result;
+
+/* Chooses M for every layer by how much each M in each layer changes the outputs, converts, and checks the goal on the
+ * file as it is. `options` as for mary_convert, except that `levels` must be 0 and `calibration` have two runs or more:
+ * every other one is held apart. Layers whose levels options->config states keep them; first and last layers are like
+ * all others, unless first_last_levels (here or there) says otherwise. `model` stays as it is. A goal that cannot be
+ * met is MARY_ERROR_BUDGET, with the best that can be had in the message. The result does not depend on threads;
+ * *result is the caller's to free, and NULL on failure. */
+MARY_API mary_status mary_convert_to_goal(const mary_model *model, const mary_convert_options *options,
+                                          const mary_goal *goal, mary_goal_result **result);
+MARY_API void mary_goal_result_free(mary_goal_result **result);
+/* The bytes of the file; like everything below they live as long as the result. */
+MARY_API const void *mary_goal_file(const mary_goal_result *result, size_t *size);
+MARY_API const mary_convert_report *mary_goal_report(const mary_goal_result *result);
+MARY_API const mary_goal_summary *mary_goal_summary_of(const mary_goal_result *result);
+/* All models that were converted and measured, by bytes; NULL past the end. */
+MARY_API const mary_goal_point *mary_goal_frontier(const mary_goal_result *result, size_t index);
 
 /* ---- sessions ---- */
 

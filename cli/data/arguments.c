@@ -136,7 +136,10 @@ static const struct argp_option calibration_options[] = {
     {NULL, 0, NULL, 0, "Calibration:", 9},
     {"calibration-data", KEY_CALIBRATION_DATA, "[INPUT=]PATH[:ARRAY]", 0,
      "Sample inputs, as for 'mary validate --data'. Repeat it for several inputs", 9},
-    {"calibration-samples", KEY_CALIBRATION_SAMPLES, "N", 0, "Use N of them, evenly spaced (default 500)", 9},
+    {"calibration-samples", KEY_CALIBRATION_SAMPLES, "N", 0,
+     "Use N of them, evenly spaced (default 500; 1000 for a goal)", 9},
+    {"labels", KEY_LABELS, "PATH[:ARRAY]", 0, "True classes, for goals (default: y_train, labels... when there is one)",
+     9},
     {"split", KEY_SPLIT, "NAME", 0, "Use the array x_NAME (default: train)", 9},
     {0},
 };

@@ -40,7 +40,8 @@ enum { MARY_DATA_BATCH = 32 };
 extern const struct argp mary_data_argp;
 /* The same without --data and --labels: for verbs that name their inputs themselves. */
 extern const struct argp mary_data_fit_argp;
-/* --calibration-data and --calibration-samples into `sources` and `first`, --split and how pixels are scaled. */
+/* --calibration-data, --calibration-samples and --labels into `sources`, `first` and `labels`, --split and how pixels
+ * are scaled. */
 extern const struct argp mary_data_calibration_argp;
 void mary_data_options_default(mary_data_options *options);
 

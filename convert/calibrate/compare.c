@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "convert/calibrate/collect.h"
+#include "convert/calibrate/scores.h"
 
 /* Sums over the batches. */
 typedef struct comparing {
@@ -11,66 +12,6 @@ typedef struct comparing {
     size_t scores; /* that output; SIZE_MAX: none yet */
 } comparing;
 
-static double squared_difference(const mary_array *array, const mary_array *reference)
-{
-    const float *a = array->data, *b = reference->data;
-    double sum = 0;
-    for (size_t i = 0; i < reference->bytes / sizeof *b; i++) {
-        if (isfinite(b[i]))
-            sum += ((double)a[i] - (double)b[i]) * ((double)a[i] - (double)b[i]);
-    }
-    return isnan(sum) ? INFINITY : sum;
-}
-
-/* One row per sample, one score per class. */
-static bool holds_scores(const mary_array *array)
-{
-    return array->type == MARY_FLOAT && array->rank == 2 && array->dims[0] > 0 && array->dims[1] > 1;
-}
-
-static int64_t best_of(const float *scores, int64_t classes)
-{
-    int64_t best = 0;
-    for (int64_t i = 1; i < classes; i++)
-        best = scores[i] > scores[best] ? i : best;
-    return best;
-}
-
-/* log of the sum of exponentials */
-static double log_sum(const float *scores, int64_t classes)
-{
-    double most = scores[best_of(scores, classes)], sum = 0;
-    for (int64_t i = 0; i < classes; i++)
-        sum += exp(scores[i] - most);
-    return most + log(sum);
-}
-
-/* Are these probabilities already? */
-static bool are_probabilities(const float *scores, int64_t classes)
-{
-    double sum = 0;
-    for (int64_t i = 0; i < classes; i++) {
-        if (!(scores[i] >= 0))
-            return false;
-        sum += scores[i];
-    }
-    return fabs(sum - 1) < 1e-3;
-}
-
-static double row_divergence(const float *got, const float *wanted, int64_t classes)
-{
-    bool probabilities = are_probabilities(wanted, classes);
-    double result = 0, got_sum = probabilities ? 0 : log_sum(got, classes);
-    double wanted_sum = probabilities ? 0 : log_sum(wanted, classes);
-    for (int64_t i = 0; i < classes; i++) {
-        double p = probabilities ? (double)wanted[i] : exp(wanted[i] - wanted_sum);
-        double log_p = probabilities ? log(fmax(wanted[i], 1e-9)) : wanted[i] - wanted_sum;
-        double log_q = probabilities ? log(fmax(got[i], 1e-9)) : got[i] - got_sum;
-        result += p > 0 ? p * (log_p - log_q) : 0;
-    }
-    return isfinite(result) ? result : INFINITY;
-}
-
 static void compare_output(comparing *c, size_t output, const mary_array *got, const mary_array *wanted)
 {
     if (wanted->data == NULL)
@@ -79,15 +20,15 @@ static void compare_output(comparing *c, size_t output, const mary_array *got, c
         c->errors[output] = INFINITY;
         return;
     }
-    c->errors[output] += squared_difference(got, wanted);
-    if (!holds_scores(wanted) || (c->scores != SIZE_MAX && c->scores != output))
+    c->errors[output] += mary_squared_difference(got, wanted);
+    if (!mary_holds_scores(wanted) || (c->scores != SIZE_MAX && c->scores != output))
         return;
     c->scores = output;
     int64_t classes = wanted->dims[1];
     for (int64_t row = 0; row < wanted->dims[0]; row++) {
         const float *a = (const float *)got->data + row * classes, *b = (const float *)wanted->data + row * classes;
-        c->divergence += row_divergence(a, b, classes);
-        c->agreed += best_of(a, classes) == best_of(b, classes);
+        c->divergence += mary_score_divergence(a, b, classes);
+        c->agreed += mary_best_class(a, classes) == mary_best_class(b, classes);
         c->rows++;
     }
 }

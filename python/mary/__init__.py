@@ -22,6 +22,8 @@ from ._reports import (
     ComparedLayer,
     ConvertReport,
     FloatNodeReport,
+    GoalPoint,
+    GoalReport,
     InspectedLayer,
     Inspection,
     LayerReport,
@@ -37,7 +39,7 @@ __version__: str = _library.mary_version().decode()
 
 __all__ = [
     "ActivationReport", "BudgetError", "CalibrationDataReader", "CalibrationReport", "Closeness", "ComparedLayer", "ConvertReport",
-    "FloatNodeReport", "InferenceSession", "InspectedLayer", "Inspection", "InternalError", "InvalidModelError", "LayerReport", "MaryError",
+    "FloatNodeReport", "GoalPoint", "GoalReport", "InferenceSession", "InspectedLayer", "Inspection", "InternalError", "InvalidModelError", "LayerReport", "MaryError",
     "NodeArg", "SessionOptions", "UnsupportedError", "UsageError", "ValidatedModel", "Validation", "Value", "WriteError", "__version__",
     "calibration_methods", "convert", "dequantize", "get_ep_library_path", "get_library_path", "inspect", "methods", "register", "validate",
 ]  # fmt: skip

@@ -9,11 +9,14 @@ import tempfile
 from ctypes import POINTER, byref, c_char_p, c_void_p
 from typing import Any, Callable, Iterator, Mapping, Sequence
 
+import numpy as np
+
 from ._arrays import Feed
 from ._errors import MaryError, UsageError
-from ._library import SAME_LEVELS, Array, Calibration, ConvertOptions, ProgressFunction, SampleFunction, check, decoded, file_path
-from ._library import integer, library, text
-from ._model import ModelInput, ModelOutput, check_output, loaded, store
+from ._goal import check_goal, goal_file, goal_report
+from ._library import SAME_LEVELS, Array, Calibration, ConvertOptions, Goal, GoalProgressFunction, LabelsFunction, ProgressFunction
+from ._library import SampleFunction, check, decoded, file_path, integer, library, text
+from ._model import ModelInput, ModelOutput, check_output, loaded, packed, serialised, store, store_bytes
 from ._reports import ActivationReport, CalibrationReport, ConvertReport, FloatNodeReport, LayerReport
 from ._samples import Samples, SampleSource
 
@@ -25,7 +28,9 @@ _USAGE = 2
 class _Callbacks:
     """Python functions that libmary calls. An exception ends the conversion and is raised from convert."""
 
-    def __init__(self, source: SampleSource | None, progress: Callable[[int, int], object] | None):
+    def __init__(self, source: SampleSource | None, progress: Callable[[int, int], object] | None, labels: Any = None):
+        self._labels = None if labels is None else np.ascontiguousarray(labels, dtype=np.int64).reshape(-1)
+        self._row, self._rows = 0, 0  # of the first sample of the last batch, and samples in it
         self.error: BaseException | None = None
         self._progress = progress
         self._samples = None if source is None else Samples(source)
@@ -43,6 +48,7 @@ class _Callbacks:
         try:
             if index == 0:
                 self._iterator, self._next = iter(self._samples), 0  # type: ignore[arg-type]
+                self._row, self._rows = 0, 0
             if index != self._next:
                 raise MaryError(f"calibration run {index} was asked for after {self._next - 1}")
             try:
@@ -51,12 +57,25 @@ class _Callbacks:
                 raise UsageError(f"calibration_data_reader gave {index} batches where it had given {self.calibration.count}") from None
             self._feed = Feed(batch)
             self._next += 1
+            self._row += self._rows
+            self._rows = max((np.shape(value)[0] for value in batch.values() if np.ndim(value) > 0), default=1)
             inputs[0] = ctypes.cast(self._feed.arrays, POINTER(Array))
             count[0] = self._feed.count
             return 0
         except BaseException as error:
             self.error = error
             return _USAGE
+
+    def labels(self, _: Any, labels: Any, count: Any) -> int:
+        if self._labels is None or self._row + self._rows > len(self._labels):
+            self.error = UsageError(f"there are more samples than labels: {0 if self._labels is None else len(self._labels)}")
+            return _USAGE
+        labels[0] = self._labels[self._row :].ctypes.data_as(POINTER(ctypes.c_int64))
+        count[0] = self._rows
+        return 0
+
+    def goal_progress(self, _: Any, __: Any, done: int, total: int) -> None:
+        self.progress(_, done, total)
 
     def progress(self, _: Any, done: int, total: int) -> None:
         if self._progress is None or self.error is not None:
@@ -131,6 +150,12 @@ def convert(
     threads: int = 0,
     seed: int = 0,
     progress: Callable[[int, int], object] | None = None,
+    target_ratio: float | None = None,
+    target_bytes: int | None = None,
+    max_drop: float | None = None,
+    frontier: int = 0,
+    pack: bool = False,
+    labels: Any = None,
 ) -> ConvertReport:
     """Gives every weight of Conv, ConvTranspose, Gemm and MatMul one of M levels. Options are those of `mary convert`.
 
@@ -154,7 +179,13 @@ def convert(
         config: settings per layer: a JSON file, or what it would hold as a dict.
         calibration_method: see calibration_methods(); None: all are tried.
         threads: 0: one per processor. The result does not depend on it.
-        progress: called with (done, total) weights.
+        progress: called with (done, total) weights; with a goal, steps of one phase after the other.
+        target_ratio, target_bytes, max_drop: a goal instead of levels, of which there can be one: the most accurate file that is so many
+            times smaller than the float one, or has at most so many bytes; the smallest that loses at most so many percentage points. They
+            need samples, of which every other batch is held apart; the report's `goal` has what was found.
+        frontier: with a goal, so many sizes more that are converted for and measured.
+        pack: the file is packed, as `mary pack` does it, and a goal speaks of the packed size.
+        labels: with a goal, the true class of every sample, in their order; None: agreement with the float model counts.
 
     Returns:
         What became of every layer.
@@ -191,11 +222,15 @@ def convert(
     options.seed = integer("seed", seed, 0, 2**64 - 1)
     if progress is not None and not callable(progress):
         raise UsageError("progress is a function of (done, total)")
-    callbacks = _Callbacks(calibration_data_reader, progress)
+    goal = check_goal(options, target_ratio, target_bytes, max_drop, frontier, pack, calibration_data_reader is not None)
+    callbacks = _Callbacks(calibration_data_reader, progress, labels)
     if callbacks.calibration.count > 0:
         options.calibration = ctypes.pointer(callbacks.calibration)
     if progress is not None:
         options.progress = ProgressFunction(callbacks.progress)
+        goal.progress = GoalProgressFunction(callbacks.goal_progress)
+    if labels is not None:
+        goal.labels = LabelsFunction(callbacks.labels)
     with tempfile.TemporaryDirectory() if isinstance(config, Mapping) else _nothing() as folder:
         if isinstance(config, Mapping):
             path = os.path.join(folder, "config.json")
@@ -204,7 +239,8 @@ def convert(
             options.config = file_path("config", path)
         elif config is not None:
             options.config = file_path("config", config)
-        return _run(model_input, model_output, options, callbacks)
+        run = _run if goal.kind < 0 else _run_to_goal
+        return run(model_input, model_output, options, callbacks, goal)
 
 
 class _nothing:
@@ -215,7 +251,30 @@ class _nothing:
         pass
 
 
-def _run(model_input: ModelInput, model_output: ModelOutput, options: ConvertOptions, callbacks: _Callbacks) -> ConvertReport:
+def _run_to_goal(
+    model_input: ModelInput, model_output: ModelOutput, options: ConvertOptions, callbacks: _Callbacks, goal: Goal
+) -> ConvertReport:
+    handle = c_void_p()
+    with loaded(model_input) as model:
+        status = library.mary_convert_to_goal(model, byref(options), byref(goal), byref(handle))
+        try:
+            if callbacks.error is not None:
+                raise callbacks.error
+            check(status)
+            report = _report(c_void_p(library.mary_goal_report(handle)))
+            report.goal = goal_report(handle)
+            data = goal_file(handle)
+            report.file_bytes_after = len(data)
+            report.model = store_bytes(data, model_output)
+            return report
+        finally:
+            library.mary_goal_result_free(byref(handle))
+            callbacks.error = None
+
+
+def _run(
+    model_input: ModelInput, model_output: ModelOutput, options: ConvertOptions, callbacks: _Callbacks, goal: Goal
+) -> ConvertReport:
     handle = c_void_p()
     with loaded(model_input) as model:
         status = library.mary_convert(model, byref(options), byref(handle))
@@ -224,7 +283,12 @@ def _run(model_input: ModelInput, model_output: ModelOutput, options: ConvertOpt
                 raise callbacks.error
             check(status)
             report = _report(handle)
-            report.model = store(model, model_output)
+            if goal.pack:
+                data = packed(serialised(model))
+                report.file_bytes_after = len(data)
+                report.model = store_bytes(data, model_output)
+            else:
+                report.model = store(model, model_output)
             return report
         finally:
             library.mary_convert_report_free(byref(handle))

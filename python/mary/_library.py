@@ -84,6 +84,60 @@ class ConvertOptions(ctypes.Structure):
     ]
 
 
+LabelsFunction = ctypes.CFUNCTYPE(c_int, c_void_p, POINTER(POINTER(c_int64)), POINTER(c_int64))
+GoalProgressFunction = ctypes.CFUNCTYPE(None, c_void_p, c_char_p, c_uint64, c_uint64)
+
+
+class Goal(ctypes.Structure):
+    """mary_goal"""
+
+    _fields_ = [
+        ("kind", c_int),
+        ("value", c_double),
+        ("pack", c_bool),
+        ("float_bytes", c_uint64),
+        ("labels", LabelsFunction),
+        ("frontier", c_int),
+        ("progress", GoalProgressFunction),
+        ("progress_context", c_void_p),
+    ]
+
+
+class GoalPoint(ctypes.Structure):
+    """mary_goal_point"""
+
+    _fields_ = [
+        ("levels", c_int),
+        ("ends_finer", c_bool),
+        ("bytes", c_uint64),
+        ("divergence", c_double),
+        ("error", c_double),
+        ("agreement", c_double),
+        ("accuracy", c_double),
+        ("drop", c_double),
+        ("drop_deviation", c_double),
+    ]
+
+
+class GoalSummary(ctypes.Structure):
+    """mary_goal_summary"""
+
+    _fields_ = [
+        ("samples", c_int64),
+        ("measured", c_int64),
+        ("judging", c_int64),
+        ("labelled", c_bool),
+        ("scored", c_bool),
+        ("float_bytes", c_uint64),
+        ("target_bytes", c_uint64),
+        ("float_accuracy", c_double),
+        ("has_uniform", c_bool),
+        ("mixed", GoalPoint),
+        ("uniform", GoalPoint),
+        ("took_uniform", c_bool),
+    ]
+
+
 class LayerReport(ctypes.Structure):
     """mary_layer_report"""
 
@@ -258,7 +312,7 @@ class LayerComparison(ctypes.Structure):
 STRUCTS = {
     structure.__doc__: structure
     for structure in (
-        Array, Calibration, ConvertOptions, LayerReport, ConvertTotals, ActivationReport, FloatNodeReport, CalibrationReport, SessionOptions,
+        Array, Calibration, ConvertOptions, Goal, GoalPoint, GoalSummary, LayerReport, ConvertTotals, ActivationReport, FloatNodeReport, CalibrationReport, SessionOptions,
         ModelSource, ValidationBatch, ValidationData, ValidateOptions, ValidationTotals, ModelAccuracy, Closeness, OutputComparison,
         LayerComparison,
     )
@@ -284,6 +338,13 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "mary_convert_activation": (POINTER(ActivationReport), [c_void_p, c_size_t]),
     "mary_convert_float_node": (POINTER(FloatNodeReport), [c_void_p, c_size_t]),
     "mary_convert_calibration": (POINTER(CalibrationReport), [c_void_p]),
+    "mary_convert_to_goal": (c_int, [c_void_p, POINTER(ConvertOptions), POINTER(Goal), _HANDLE]),
+    "mary_goal_result_free": (None, [_HANDLE]),
+    "mary_goal_file": (c_void_p, [c_void_p, POINTER(c_size_t)]),
+    "mary_goal_report": (c_void_p, [c_void_p]),
+    "mary_goal_summary_of": (POINTER(GoalSummary), [c_void_p]),
+    "mary_goal_frontier": (POINTER(GoalPoint), [c_void_p, c_size_t]),
+    "mary_pack": (c_int, [c_void_p, c_size_t, c_void_p, _HANDLE, POINTER(c_size_t), _HANDLE]),
     "mary_calibration_method": (c_char_p, [c_size_t, POINTER(c_char_p)]),
     "mary_convert_warning": (c_char_p, [c_void_p, c_size_t]),
     "mary_convert_method": (c_char_p, [c_size_t, POINTER(c_char_p)]),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import os
-from contextlib import contextmanager
+import threading
+from contextlib import contextmanager, suppress
 from ctypes import byref, c_size_t, c_void_p
 from typing import Any, Iterator, Protocol, Union, runtime_checkable
 
-from ._errors import InvalidModelError, UsageError
+from ._errors import InvalidModelError, UsageError, WriteError
 from ._library import ModelSource, check, file_path, library
 
 
@@ -70,16 +71,45 @@ def store(handle: c_void_p, output: ModelOutput) -> bytes | None:
     if output is not None and not isinstance(output, (bytearray, ModelProto)):
         check(library.mary_model_save(handle, file_path("model_output", output)))
         return None
+    return store_bytes(serialised(handle), output)
+
+
+def serialised(handle: c_void_p) -> bytes:
     pointer, size = c_void_p(), c_size_t()
     check(library.mary_model_save_memory(handle, byref(pointer), byref(size)))
     try:
-        data = ctypes.string_at(pointer, size.value)
+        return ctypes.string_at(pointer, size.value)
     finally:
         library.mary_bytes_free(pointer)
+
+
+def packed(data: bytes) -> bytes:
+    """The bytes of a model file, packed."""
+    pointer, size = c_void_p(), c_size_t()
+    check(library.mary_pack(data, len(data), None, byref(pointer), byref(size), None))
+    try:
+        return ctypes.string_at(pointer, size.value)
+    finally:
+        library.mary_bytes_free(pointer)
+
+
+def store_bytes(data: bytes, output: ModelOutput) -> bytes | None:
+    """The same for the bytes of a file; a path is complete or stays as it was."""
     if output is None:
         return data
     if isinstance(output, bytearray):
         output[:] = data
-    else:
+    elif isinstance(output, ModelProto):
         output.ParseFromString(data)
+    else:
+        path = os.fsdecode(output)
+        temporary = f"{path}.{os.getpid()}.{threading.get_ident()}.tmp"
+        try:
+            with open(temporary, "wb") as file:
+                file.write(data)
+            os.replace(temporary, path)
+        except OSError as error:
+            with suppress(OSError):
+                os.remove(temporary)
+            raise WriteError(f"{path}: {error.strerror or error}") from error
     return None

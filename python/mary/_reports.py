@@ -8,7 +8,7 @@ from typing import Any
 from ._library import decoded
 
 __all__ = [
-    "ActivationReport", "CalibrationReport", "Closeness", "ComparedLayer", "ConvertReport", "FloatNodeReport", "Inspection",
+    "ActivationReport", "CalibrationReport", "Closeness", "ComparedLayer", "ConvertReport", "FloatNodeReport", "GoalPoint", "GoalReport", "Inspection",
     "InspectedLayer", "LayerReport", "ValidatedModel", "Validation", "Value",
 ]  # fmt: skip
 
@@ -52,6 +52,70 @@ class LayerReport:
         return cls(
             decoded(c.name), decoded(c.op_type), decoded(c.weight), decoded(c.method), decoded(c.note), c.levels, c.bits, c.shared,
             c.model_levels, c.repeated, c.rows, c.row_length, c.weights, c.bytes_before, c.bytes_after, c.sqnr,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class GoalPoint:
+    """A model that was converted, with its size as a file, and how it does on the samples that judge."""
+
+    levels: int | None
+    """M of all layers; None: mixed."""
+    first_and_last_levels: int | None
+    bytes: int
+    divergence: float | None
+    """Mean Kullback-Leibler divergence of the class probabilities; None: no class scores."""
+    output_error: float
+    """Squared error of the outputs over their energy."""
+    agreement: float | None
+    """Part of the samples with the same best class as in float."""
+    accuracy: float | None
+    """None: no labels."""
+    drop_points: float
+    """Percentage points of accuracy that are lost; without labels, of agreement; nan without class scores."""
+    drop_deviation: float
+    """Its standard error."""
+
+    @classmethod
+    def of(cls, c: Any) -> GoalPoint:
+        def part(value: float) -> float | None:
+            return value if value >= 0 else None
+
+        levels = c.levels or None
+        return cls(
+            levels, 256 if c.ends_finer else levels, c.bytes, part(c.divergence), c.error, part(c.agreement), part(c.accuracy), c.drop,
+            c.drop_deviation,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class GoalReport:
+    """What a goal led to."""
+
+    samples: int
+    samples_measured: int
+    """That layers were measured with."""
+    samples_judging: int
+    """That points are compared on."""
+    labelled: bool
+    float_bytes: int
+    target_bytes: int | None
+    """None: the goal was a drop."""
+    float_accuracy: float | None
+    mixed: GoalPoint
+    uniform: GoalPoint | None
+    """The best that one M for all layers gives; None: it does not meet the goal."""
+    written: str
+    """"mixed" or "uniform"."""
+    frontier: list[GoalPoint]
+    """All that was converted and measured, by bytes."""
+
+    @classmethod
+    def of(cls, c: Any, points: list[GoalPoint]) -> GoalReport:
+        return cls(
+            c.samples, c.measured, c.judging, c.labelled, c.float_bytes, c.target_bytes or None,
+            c.float_accuracy if c.float_accuracy >= 0 else None, GoalPoint.of(c.mixed), GoalPoint.of(c.uniform) if c.has_uniform else None,
+            "uniform" if c.took_uniform else "mixed", points,
         )  # fmt: skip
 
 
@@ -131,6 +195,8 @@ class ConvertReport:
     calibration: CalibrationReport | None
     """None when activations are float."""
     warnings: list[str]
+    goal: GoalReport | None = None
+    """None when M was stated."""
     model: bytes | None = field(default=None, repr=False)
     """The converted model, when it was not written anywhere."""
 

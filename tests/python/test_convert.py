@@ -252,3 +252,52 @@ def test_methods_are_those_of_the_library(command):
 def test_images_scaled_by_the_command_are_those_of_these_tests(lenet, images, tmp_path, command):
     command("run", lenet, "-i", "/usr/share/datasets/fashion-mnist", "--first", 5, *PIXELS, "-o", tmp_path / "y.npy")
     assert np.allclose(np.load(tmp_path / "y.npy"), mary.InferenceSession(lenet).run(None, {"input": images[:5]})[0], atol=1e-4)
+
+
+def test_a_goal_is_met_and_says_what_it_led_to(lenet, tmp_path, images):
+    samples = batches(images, count=6)
+    report = mary.convert(lenet, tmp_path / "goal.onnx", target_bytes=120_000, pack=True, calibration_data_reader=samples, frontier=1)
+    size = (tmp_path / "goal.onnx").stat().st_size
+    goal = report.goal
+    assert size <= 120_000 and size == report.file_bytes_after == (goal.mixed if goal.written == "mixed" else goal.uniform).bytes
+    assert (goal.samples, goal.samples_measured, goal.samples_judging, goal.target_bytes) == (48, 24, 24, 120_000)
+    assert goal.uniform.levels and goal.mixed.levels is None and not goal.labelled and goal.mixed.accuracy is None
+    assert [point.bytes for point in goal.frontier] == sorted(point.bytes for point in goal.frontier)
+    mary.InferenceSession(tmp_path / "goal.onnx")
+
+
+def test_a_drop_counts_labels_where_there_are_some(lenet, images):
+    samples = batches(images, count=4)
+    labels = np.concatenate([mary.InferenceSession(lenet).run(None, batch)[0].argmax(1) for batch in samples])
+    plain = mary.convert(lenet, max_drop=5, calibration_data_reader=samples)
+    labelled = mary.convert(lenet, max_drop=5, calibration_data_reader=samples, labels=labels)
+    assert plain.model == labelled.model  # they are what the float model says
+    assert labelled.goal.labelled and labelled.goal.float_accuracy == 1 and labelled.goal.mixed.drop_points <= 5
+    with pytest.raises(mary.UsageError, match="more samples than labels: 7"):
+        mary.convert(lenet, max_drop=5, calibration_data_reader=samples, labels=labels[:7])
+
+
+def test_packing_needs_no_goal(lenet, tmp_path, command):
+    report = mary.convert(lenet, tmp_path / "python.onnx", levels=4, pack=True)
+    command("convert", lenet, tmp_path / "c.onnx", "-q", "--levels", 4, "--pack")
+    assert (tmp_path / "python.onnx").read_bytes() == (tmp_path / "c.onnx").read_bytes()
+    assert report.file_bytes_after == (tmp_path / "c.onnx").stat().st_size and report.goal is None
+    with pytest.raises(mary.WriteError, match="no/such"):
+        mary.convert(lenet, tmp_path / "no/such/file.onnx", levels=4, pack=True)
+
+
+@pytest.mark.parametrize("options, error, said", [
+    ({"target_ratio": 8}, mary.UsageError, "needs calibration_data_reader"),
+    ({"target_ratio": 8, "levels": 4}, mary.UsageError, "excludes levels"),
+    ({"target_ratio": 8, "max_drop": 1}, mary.UsageError, "exclude each other"),
+    ({"target_bytes": "many", "reader": True}, mary.UsageError, "target_bytes is a number"),
+    ({"target_ratio": float("nan"), "reader": True}, mary.UsageError, "is no goal"),
+    ({"target_bytes": 0, "reader": True}, mary.UsageError, "is no goal"),
+    ({"max_drop": -1, "reader": True}, mary.UsageError, "is no goal"),
+    ({"target_bytes": 500, "reader": True}, mary.BudgetError, "the smallest one has"),
+])  # fmt: skip
+def test_goals_that_cannot_be_are_refused(options, error, said, lenet, images):
+    if options.pop("reader", False):
+        options["calibration_data_reader"] = batches(images, count=2)
+    with pytest.raises(error, match=said):
+        mary.convert(lenet, **options)
