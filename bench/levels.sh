@@ -67,11 +67,13 @@ granularities=${GRANULARITIES-channel tensor model}
 [[ -n $granularities ]] || exit 0
 printf '\nresnet32-cifar10, activations float: levels shared by\n\n| levels per | method | M = 16 | 8 | 4 | 3 | 2 |\n|---|---|---|---|---|---|---|\n'
 for granularity in $granularities; do
-    for method in kmeans hessian; do
+    for method in "kmeans without data" kmeans hessian; do
         row="| $granularity | $method |"
+        used=("${cifar_calibration[@]}")
+        [[ $method != *" without data" ]] || used=()
         for levels in 16 8 4 3 2; do
-            converted "$models/resnet32-cifar10.onnx" "$work/m.onnx" --levels $levels --first-last same --method $method \
-                --per-$granularity "${cifar_calibration[@]}"
+            converted "$models/resnet32-cifar10.onnx" "$work/m.onnx" --levels $levels --first-last same --method "${method%% *}" \
+                --per-$granularity "${used[@]}"
             row+=" $(top1 "$work/m.onnx" "${cifar_options[@]}") |"
         done
         echo "$row"
