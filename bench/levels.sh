@@ -1,10 +1,10 @@
 #!/bin/bash
 # Top-1 of the development networks for every method of choosing levels, all layers at the stated M, with float and with integer activations:
-# Markdown tables. Calibrated on the first 500 training images.
+# Markdown tables. Calibrated on 500 training images, evenly spaced.
 #
 #   bench/levels.sh MARY MODELS MNIST.npz CIFAR10.npz > docs/...
 #
-# METHODS="kmeans hessian" and ACTIVATIONS=float, in the environment, measure fewer; GRANULARITIES= (empty) leaves out the table of what levels are shared by.
+# METHODS="kmeans hessian", NETWORKS=lenet5 and ACTIVATIONS=float, in the environment, measure fewer; GRANULARITIES= (empty) leaves out the table of what levels are shared by.
 #
 # MODELS holds lenet5.onnx, lenet300.onnx and resnet32-cifar10.onnx. The test images are used to report, nothing is chosen by them. The last table
 # says how long converting with error feedback takes and the most memory that it has.
@@ -39,7 +39,7 @@ for activations in ${ACTIVATIONS:-float 8}; do
     printf '\nActivations: %s\n\n' "$activations"
     echo "| network | method | float | M = 16 | 8 | 4 | 3 | 2 |"
     echo "|---|---|---|---|---|---|---|---|"
-    for network in lenet5 lenet300 resnet32-cifar10; do
+    for network in ${NETWORKS:-lenet5 lenet300 resnet32-cifar10}; do
         options=("${mnist_options[@]}") calibration=("${mnist_calibration[@]}")
         [[ $network == resnet* ]] && options=("${cifar_options[@]}") calibration=("${cifar_calibration[@]}")
         float=$(top1 "$models/$network.onnx" "${options[@]}")
@@ -67,11 +67,13 @@ granularities=${GRANULARITIES-channel tensor model}
 [[ -n $granularities ]] || exit 0
 printf '\nresnet32-cifar10, activations float: levels shared by\n\n| levels per | method | M = 16 | 8 | 4 | 3 | 2 |\n|---|---|---|---|---|---|---|\n'
 for granularity in $granularities; do
-    for method in kmeans hessian; do
+    for method in "kmeans without data" kmeans hessian; do
         row="| $granularity | $method |"
+        used=("${cifar_calibration[@]}")
+        [[ $method != *" without data" ]] || used=()
         for levels in 16 8 4 3 2; do
-            converted "$models/resnet32-cifar10.onnx" "$work/m.onnx" --levels $levels --first-last same --method $method \
-                --per-$granularity "${cifar_calibration[@]}"
+            converted "$models/resnet32-cifar10.onnx" "$work/m.onnx" --levels $levels --first-last same --method "${method%% *}" \
+                --per-$granularity "${used[@]}"
             row+=" $(top1 "$work/m.onnx" "${cifar_options[@]}") |"
         done
         echo "$row"

@@ -97,7 +97,9 @@ static const struct argp_option options[] = {
      "error in the outputs",
      9},
     {"no-bias-correction", KEY_NO_BIAS_CORRECTION, NULL, 0,
-     "Do not take the mean error that levels cause out of the biases (it is done when the outputs get better)", 9},
+     "Do not take the mean error that levels cause out of the biases (with integer activations it is done when the "
+     "outputs get better), nor, with float activations and calibration data, scale levels to keep the outputs' spread",
+     9},
     {"no-equalization", KEY_NO_EQUALIZATION, NULL, 0, "Do not balance channels between one layer and the next", 9},
     {"threads", 't', "N", 0, "Threads to convert with (0, the default: one per processor); the result is the same", 4},
     {"seed", KEY_SEED, "N", 0, "Seed of methods that draw numbers (default 0)", 4},

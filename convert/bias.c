@@ -32,6 +32,16 @@ bool mary_bias_can_shift(const mary_model *model, const mary_graph_index *index,
            shape.dims[shape.rank - 1] == layer->layout.rows;
 }
 
+mary_status mary_bias_values(const mary_model *model, const mary_graph_index *index, const mary_layer *layer,
+                             float **values)
+{
+    bool absent;
+    mary_shape shape;
+    const Onnx__TensorProto *bias = bias_of(model, index, layer->node, &absent);
+    *values = NULL;
+    return bias == NULL ? MARY_OK : mary_constant_floats(model, bias, values, &shape);
+}
+
 mary_status mary_bias_shift(mary_model *model, mary_graph_index *index, const mary_layer *layer, Onnx__NodeProto *node,
                             const float *shift)
 {

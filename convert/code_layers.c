@@ -4,9 +4,8 @@
 #include <string.h>
 
 #include "convert/bias.h"
-#include "convert/calibrate/in_order.h"
-#include "convert/codes.h"
 #include "convert/conversion.h"
+#include "convert/correct.h"
 #include "convert/levels.h"
 
 mary_status mary_conversion_matrix(const mary_conversion *c, const mary_graph_index *index, const mary_layer *layer,
@@ -48,23 +47,6 @@ static void advance(mary_conversion *c, uint64_t weights)
         options->progress(options->progress_context, c->weights_done, c->weights);
 }
 
-/* What the codes stand for: matrix [rows, row_length]. */
-static mary_status decode(const mary_quantized *quantized, float *matrix)
-{
-    int64_t length = quantized->row_length, row_bytes = mary_codes_row_bytes(length, quantized->bits);
-    uint8_t *codes = mary_alloc((size_t)length);
-    if (codes == NULL)
-        return mary_fail_memory((size_t)length);
-    for (int64_t r = 0; r < quantized->rows; r++) {
-        const float *levels = quantized->values + (quantized->shared ? 0 : r << quantized->bits);
-        mary_codes_unpack(quantized->codes + r * row_bytes, length, quantized->bits, codes);
-        for (int64_t k = 0; k < length; k++)
-            matrix[r * length + k] = levels[codes[k]];
-    }
-    mary_free(codes);
-    return MARY_OK;
-}
-
 /* A bias may change when it is the layer's alone: not where several layers share a weight. */
 static bool can_shift(const mary_conversion *c, const mary_graph_index *index, size_t position)
 {
@@ -75,45 +57,49 @@ static bool can_shift(const mary_conversion *c, const mary_graph_index *index, s
     return mary_bias_can_shift(c->model, index, &c->layers.items[position]);
 }
 
-/* Float levels, and the initializers that hold them. */
-static mary_status code_floats(mary_conversion *c, mary_graph_index *index, size_t position, const float *matrix,
-                               mary_measured *measured)
+/* Float levels and codes. */
+static mary_status code_floats(mary_conversion *c, size_t position, const float *matrix, mary_measured *measured,
+                               mary_quantized *quantized)
 {
     mary_layer *layer = &c->layers.items[position];
-    mary_layer_report *done = &c->done[position];
-    mary_quantized quantized = {0};
-    const mary_payload *first = NULL;
-    mary_status status = MARY_OK;
-    MARY_TRY_GOTO(mary_layer_quantize(layer, matrix, measured->feedback, c->settings.threads, c->settings.options->seed,
-                                      &quantized),
-                  done);
+    MARY_TRY(mary_layer_quantize(layer, matrix, measured->feedback, c->settings.threads, c->settings.options->seed,
+                                 quantized));
     if (layer->reason != NULL)
-        goto done;
+        return MARY_OK;
     if (measured->coded != NULL)
-        MARY_TRY_GOTO(decode(&quantized, measured->coded), done);
+        MARY_TRY(mary_quantized_decode(quantized, measured->coded));
     if (measured->shift != NULL)
         mary_second_moment_shift(measured->moment, matrix, measured->coded, measured->shift);
-    if (layer->given != NULL && layer->levels_of != position)
-        first = &c->payloads[layer->levels_of];
-    MARY_TRY_GOTO(mary_payload_add(c->model, index, layer, &quantized, first, &c->payloads[position]), done);
-    done->levels = quantized.levels;
-    done->bits = quantized.bits;
-    done->shared = quantized.shared;
-    done->method = layer->settings.method->name;
-    done->sqnr = mary_quantized_sqnr(&quantized);
-    done->model_levels = layer->given != NULL;
-    done->bytes_after = mary_quantized_code_bytes(quantized.rows, quantized.row_length, quantized.bits);
-    if (first == NULL)
-        done->bytes_after += mary_quantized_level_bytes(quantized.rows, quantized.bits, quantized.shared, layer->type);
-done:
-    mary_quantized_free(&quantized);
-    return status;
+    return MARY_OK;
 }
 
-/* Levels, codes and initializers of a weight that no earlier layer had. `order` may be NULL; `moment` is what it
- * measured for this layer, or NULL. */
+/* The initializers that hold them. */
+static mary_status store_floats(mary_conversion *c, mary_graph_index *index, size_t position,
+                                const mary_quantized *quantized)
+{
+    const mary_layer *layer = &c->layers.items[position];
+    mary_layer_report *done = &c->done[position];
+    const mary_payload *first = NULL;
+    if (layer->given != NULL && layer->levels_of != position)
+        first = &c->payloads[layer->levels_of];
+    MARY_TRY(mary_payload_add(c->model, index, layer, quantized, first, &c->payloads[position]));
+    done->levels = quantized->levels;
+    done->bits = quantized->bits;
+    done->shared = quantized->shared;
+    done->method = layer->settings.method->name;
+    done->sqnr = mary_quantized_sqnr(quantized);
+    done->model_levels = layer->given != NULL;
+    done->bytes_after = mary_quantized_code_bytes(quantized->rows, quantized->row_length, quantized->bits);
+    if (first == NULL)
+        done->bytes_after +=
+            mary_quantized_level_bytes(quantized->rows, quantized->bits, quantized->shared, layer->type);
+    return MARY_OK;
+}
+
+/* Levels and codes of a weight that no earlier layer had. `order` may be NULL; `moment` is what it measured for this
+ * layer, or NULL. */
 static mary_status code_first(mary_conversion *c, mary_graph_index *index, size_t position, mary_in_order *order,
-                              mary_second_moment *moment)
+                              mary_second_moment *moment, mary_quantized *quantized)
 {
     mary_layer *layer = &c->layers.items[position];
     mary_measured measured = {.moment = moment};
@@ -146,7 +132,7 @@ static mary_status code_first(mary_conversion *c, mary_graph_index *index, size_
         status = mary_integers_quantize(&c->integer, c->model, index, &c->settings, &c->layers, position, matrix,
                                         &measured, &c->done[position]);
     else
-        status = code_floats(c, index, position, matrix, &measured);
+        status = code_floats(c, position, matrix, &measured, quantized);
     if (status != MARY_OK || layer->reason != NULL)
         goto done;
     if (order != NULL)
@@ -171,23 +157,37 @@ static bool needs_codes(const mary_conversion *c, size_t position)
     return layer->reason == NULL && layer->same_as == position;
 }
 
-static mary_status code_all(mary_conversion *c, mary_graph_index *index, const bool *measured, mary_in_order *order,
-                            mary_second_moment *moments)
+/* [layers.count] each. */
+typedef struct work {
+    mary_in_order_wish *wishes;
+    mary_second_moment *moments;
+    mary_output_match *matches;
+    mary_quantized *quantized; /* of layers with float levels */
+} work;
+
+static mary_status code_all(mary_conversion *c, mary_graph_index *index, mary_in_order *order, work *w)
 {
     mary_status status = MARY_OK;
     for (size_t i = 0; i < c->layers.count; i++) {
-        if (needs_codes(c, i) && !measured[i])
-            MARY_TRY(code_first(c, index, i, order, NULL));
+        if (needs_codes(c, i) && w->wishes[i] != MARY_IN_ORDER_INPUTS)
+            MARY_TRY(code_first(c, index, i, order, NULL, &w->quantized[i]));
     }
     for (size_t count = 1; order != NULL && count > 0;) {
-        MARY_TRY(mary_in_order_measure(order, moments, &count));
+        MARY_TRY(mary_in_order_measure(order, w->moments, w->matches, &count));
         for (size_t i = 0; i < c->layers.count; i++) {
-            if (moments[i].moment != NULL && status == MARY_OK)
-                status = code_first(c, index, i, order, &moments[i]);
-            mary_second_moment_free(&moments[i]);
+            if (status == MARY_OK && w->moments[i].moment != NULL)
+                status = code_first(c, index, i, order, &w->moments[i], &w->quantized[i]);
+            if (status == MARY_OK && w->matches[i].made.sums != NULL && c->layers.items[i].reason == NULL)
+                status = mary_conversion_correct(c, index, i, &w->matches[i], order, &w->quantized[i]);
+            mary_second_moment_free(&w->moments[i]);
+            mary_output_match_free(&w->matches[i]);
         }
         if (status != MARY_OK)
             return status;
+    }
+    for (size_t i = 0; i < c->layers.count; i++) {
+        if (w->quantized[i].codes != NULL && c->layers.items[i].reason == NULL)
+            MARY_TRY(store_floats(c, index, i, &w->quantized[i]));
     }
     return MARY_OK;
 }
@@ -217,22 +217,55 @@ static mary_status finish(mary_conversion *c, mary_graph_index *index)
     return MARY_OK;
 }
 
+/* Error feedback asks for what comes in. With calibration data, every other method has what it does to means and
+ * spreads made up for; integer activations have a correction of their own (convert/integer/layers.c). */
+static mary_in_order_wish wish_of(const mary_conversion *c, const mary_graph_index *index, size_t position)
+{
+    const mary_convert_options *options = c->settings.options;
+    if (c->layers.items[position].settings.method->code != NULL)
+        return MARY_IN_ORDER_INPUTS;
+    bool corrects = options->calibration != NULL && options->calibration->count > 0 && options->activations == 0 &&
+                    !options->no_bias_correction;
+    return corrects && can_shift(c, index, position) ? MARY_IN_ORDER_OUTPUTS : MARY_IN_ORDER_NOTHING;
+}
+
+static mary_status work_create(size_t count, work *w)
+{
+    *w = (work){.wishes = mary_calloc(count + 1, sizeof *w->wishes),
+                .moments = mary_calloc(count + 1, sizeof *w->moments),
+                .matches = mary_calloc(count + 1, sizeof *w->matches),
+                .quantized = mary_calloc(count + 1, sizeof *w->quantized)};
+    bool made = w->wishes != NULL && w->moments != NULL && w->matches != NULL && w->quantized != NULL;
+    return made ? MARY_OK : mary_fail_memory(count * sizeof *w->quantized);
+}
+
+static void work_free(work *w, size_t count)
+{
+    for (size_t i = 0; w->quantized != NULL && i < count; i++)
+        mary_quantized_free(&w->quantized[i]);
+    mary_free(w->wishes);
+    mary_free(w->moments);
+    mary_free(w->matches);
+    mary_free(w->quantized);
+}
+
 mary_status mary_conversion_code(mary_conversion *c)
 {
     size_t count = c->layers.count;
     const mary_calibration *calibration = c->settings.options->calibration;
     mary_graph_index *index = NULL;
     mary_in_order *order = NULL;
-    mary_status status = MARY_OK;
-    bool any = false, *measured = mary_calloc(count + 1, sizeof *measured);
-    mary_second_moment *moments = mary_calloc(count + 1, sizeof *moments);
+    work w = {0};
+    bool any = false;
+    mary_status status = work_create(count, &w);
     c->payloads = mary_calloc(count + 1, sizeof *c->payloads);
     c->done = mary_calloc(count + 1, sizeof *c->done);
     c->shifts = mary_calloc(count + 1, sizeof *c->shifts);
-    if (measured == NULL || moments == NULL || c->payloads == NULL || c->done == NULL || c->shifts == NULL) {
+    if (status != MARY_OK || c->payloads == NULL || c->done == NULL || c->shifts == NULL) {
         status = mary_fail_memory(count * sizeof *c->done);
         goto done;
     }
+    MARY_TRY_GOTO(mary_graph_index_create(c->model->proto->graph, &index), done);
     for (size_t i = 0; i < count; i++) {
         mary_layer *layer = &c->layers.items[i];
         mary_layer_report *report = &c->done[i];
@@ -247,26 +280,24 @@ mary_status mary_conversion_code(mary_conversion *c)
         if (!needs_codes(c, i))
             continue;
         c->weights += (uint64_t)(layer->layout.rows * layer->layout.row_length);
-        measured[i] = layer->settings.method->code != NULL;
-        any = any || measured[i];
-        if (measured[i] && (calibration == NULL || calibration->count < 1)) {
+        w.wishes[i] = wish_of(c, index, i);
+        any = any || w.wishes[i] != MARY_IN_ORDER_NOTHING;
+        if (w.wishes[i] == MARY_IN_ORDER_INPUTS && (calibration == NULL || calibration->count < 1)) {
             status = mary_fail(MARY_ERROR_USAGE, "the method '%s' needs calibration data (--calibration-data PATH)",
                                layer->settings.method->name);
             goto done;
         }
     }
     advance(c, 0);
-    MARY_TRY_GOTO(mary_graph_index_create(c->model->proto->graph, &index), done);
     MARY_TRY_GOTO(mary_conversion_share_levels(c, index), done);
     if (any)
-        MARY_TRY_GOTO(mary_in_order_create(c->model, &c->layers, measured, calibration, c->settings.threads, &order),
+        MARY_TRY_GOTO(mary_in_order_create(c->model, &c->layers, w.wishes, calibration, c->settings.threads, &order),
                       done);
-    MARY_TRY_GOTO(code_all(c, index, measured, order, moments), done);
+    MARY_TRY_GOTO(code_all(c, index, order, &w), done);
     status = finish(c, index);
 done:
     mary_in_order_free(&order);
     mary_graph_index_free(&index);
-    mary_free(measured);
-    mary_free(moments);
+    work_free(&w, count);
     return status;
 }

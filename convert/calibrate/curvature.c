@@ -8,7 +8,12 @@
 #include "convert/calibrate/excerpt.h"
 #include "train/random.h"
 
-#define FLOOR 0.3 /* times the mean of the row, added to every weight of it; docs/levels.md has the figures */
+/* What is added to every weight, in means of its row; docs/levels.md has the figures. Where levels are many, errors are
+ * small everywhere, and what the diagonal leaves out is most of them. */
+static double floor_of(const mary_layer *layer)
+{
+    return layer->settings.levels < 8 ? 0.3 : 3;
+}
 
 typedef struct measuring {
     const mary_settings *settings;
@@ -183,13 +188,14 @@ static mary_status create_sums(measuring *m, const bool *wanted, const mary_laye
 static void raise_rows(mary_layer *layer)
 {
     int64_t length = layer->layout.row_length;
+    double floor = floor_of(layer);
     for (int64_t r = 0; r < layer->layout.rows; r++) {
         float *row = layer->importance + r * length;
         double mean = 0;
         for (int64_t k = 0; k < length; k++)
             mean += (double)row[k] / (double)length;
         for (int64_t k = 0; k < length; k++)
-            row[k] = (float)((double)row[k] + FLOOR * mean);
+            row[k] = (float)((double)row[k] + floor * mean);
     }
 }
 

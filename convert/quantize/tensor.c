@@ -264,6 +264,22 @@ void mary_quantized_free(mary_quantized *quantized)
     *quantized = (mary_quantized){0};
 }
 
+mary_status mary_quantized_decode(const mary_quantized *quantized, float *matrix)
+{
+    int64_t length = quantized->row_length, row_bytes = mary_codes_row_bytes(length, quantized->bits);
+    uint8_t *codes = mary_alloc((size_t)length);
+    if (codes == NULL)
+        return mary_fail_memory((size_t)length);
+    for (int64_t r = 0; r < quantized->rows; r++) {
+        const float *levels = quantized->values + (quantized->shared ? 0 : r << quantized->bits);
+        mary_codes_unpack(quantized->codes + r * row_bytes, length, quantized->bits, codes);
+        for (int64_t k = 0; k < length; k++)
+            matrix[r * length + k] = levels[codes[k]];
+    }
+    mary_free(codes);
+    return MARY_OK;
+}
+
 double mary_quantized_sqnr(const mary_quantized *quantized)
 {
     return quantized->error > 0 ? 10 * log10(quantized->energy / quantized->error) : INFINITY;

@@ -46,6 +46,8 @@ mary_status mary_quantize_set(const mary_quantize_method *method, const mary_qua
                               mary_type type, mary_quantized_set *set);
 mary_status mary_quantize_tensor(const mary_quantize_request *request, mary_quantized *quantized);
 void mary_quantized_free(mary_quantized *quantized);
+/* What the codes stand for: matrix [rows, row_length]. */
+mary_status mary_quantized_decode(const mary_quantized *quantized, float *matrix);
 /* Signal to quantisation noise in dB; infinite when there is no error. */
 double mary_quantized_sqnr(const mary_quantized *quantized);
 /* Bytes of codes and of levels when these are stored as `type`. */

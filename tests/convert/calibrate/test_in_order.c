@@ -200,14 +200,167 @@ START_TEST(biases_make_up_for_means_and_appear_where_there_was_none)
 }
 END_TEST
 
-START_TEST(the_bytes_do_not_depend_on_the_number_of_threads)
+/* Standard deviation of every channel of value [N,C,H,W]. */
+static void channel_spreads(const mary_model *model, const char *value, int64_t channels, double *spreads)
+{
+    size_t count;
+    double means[16];
+    channel_means(model, value, channels, means);
+    float *values = outputs_of(model, &data, value, &count);
+    size_t pixels = count / (size_t)(RUNS * BATCH * channels);
+    memset(spreads, 0, (size_t)channels * sizeof *spreads);
+    for (size_t i = 0; i < count; i++) {
+        size_t c = i / pixels % (size_t)channels;
+        spreads[c] += pow((double)values[i] - means[c], 2) / (double)(count / (size_t)channels);
+    }
+    for (int64_t c = 0; c < channels; c++)
+        spreads[c] = sqrt(spreads[c]);
+    free(values);
+}
+
+static mary_convert_options nearest_at(int levels, const char *method)
+{
+    mary_convert_options options = feedback_at(levels, &calibration);
+    options.method = method;
+    return options;
+}
+
+static void check_means_and_spreads(const char *method)
+{
+    mary_model *model = block();
+    double means[3][12], spreads[3][12], got[12];
+    channel_means(model, "a", 12, means[0]);
+    channel_means(model, "sum", 12, means[1]);
+    channel_means(model, "up", 5, means[2]);
+    channel_spreads(model, "a", 12, spreads[0]);
+    channel_spreads(model, "b", 12, spreads[1]); /* of the sum, only the mean is made up for */
+    channel_spreads(model, "up", 5, spreads[2]);
+    mary_model_free(&model);
+    model = block();
+    mary_convert_options options = nearest_at(3, method);
+    assert_ok(mary_convert(model, &options, NULL));
+    for (int value = 0; value < 3; value++) {
+        static const char *const mean_of[] = {"a", "sum", "up"}, *const spread_of[] = {"a", "b", "up"};
+        int channels = value == 2 ? 5 : 12;
+        channel_means(model, mean_of[value], channels, got);
+        for (int c = 0; c < channels; c++)
+            ck_assert_double_eq_tol(means[value][c], got[c], 1e-4);
+        channel_spreads(model, spread_of[value], channels, got);
+        for (int c = 0; c < channels; c++)
+            ck_assert_double_eq_tol(got[c] / spreads[value][c], 1, 1e-4);
+    }
+    mary_model_free(&model);
+}
+
+START_TEST(nearest_levels_leave_means_and_spreads_as_they_were)
+{
+    static const char *const methods[] = {"magnitude", "kmeans", "hessian", "ecsq", "uniform", "spaced"};
+    fill(&data);
+    for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++)
+        check_means_and_spreads(methods[i]);
+}
+END_TEST
+
+/* One set of levels has one factor: the spread of the layer is right, not that of its rows. */
+START_TEST(levels_of_a_tensor_have_one_factor)
 {
     fill(&data);
+    mary_model *model = block();
+    double before[12], after[12], wanted = 0, made = 0, most = 0;
+    channel_spreads(model, "a", 12, before);
+    mary_convert_options options = nearest_at(2, "kmeans");
+    options.granularity = MARY_GRANULARITY_TENSOR;
+    assert_ok(mary_convert(model, &options, NULL));
+    channel_spreads(model, "a", 12, after);
+    for (int c = 0; c < 12; c++) {
+        wanted += before[c] * before[c];
+        made += after[c] * after[c];
+        most = fmax(most, fabs(after[c] / before[c] - 1));
+    }
+    ck_assert_double_eq_tol(made / wanted, 1, 1e-4);
+    ck_assert_double_gt(most, 0.01);
+    mary_model_free(&model);
+}
+END_TEST
+
+/* Levels that all layers share stay what they are; means are made up for. */
+START_TEST(levels_of_a_model_are_not_scaled)
+{
+    fill(&data);
+    float levels[2][4];
+    double before[12], after[12];
+    for (int corrected = 0; corrected < 2; corrected++) {
+        mary_model *model = block();
+        channel_means(model, "sum", 12, before);
+        mary_convert_options options = nearest_at(4, "kmeans");
+        options.granularity = MARY_GRANULARITY_MODEL;
+        options.no_bias_correction = corrected == 0;
+        assert_ok(mary_convert(model, &options, NULL));
+        channel_means(model, "sum", 12, after);
+        for (int c = 0; corrected && c < 12; c++)
+            ck_assert_double_eq_tol(before[c], after[c], 1e-4);
+        mary_graph_index *index;
+        float *values;
+        mary_shape shape;
+        assert_ok(mary_graph_index_create(model->proto->graph, &index));
+        ptrdiff_t at = mary_graph_initializer(index, "levels");
+        ck_assert_int_ge(at, 0);
+        assert_ok(mary_constant_floats(model, model->proto->graph->initializer[at], &values, &shape));
+        memcpy(levels[corrected], values, sizeof levels[corrected]);
+        mary_free(values);
+        mary_graph_index_free(&index);
+        mary_model_free(&model);
+    }
+    ck_assert_mem_eq(levels[0], levels[1], sizeof levels[0]);
+}
+END_TEST
+
+START_TEST(corrected_outputs_are_nearer_to_the_float_ones)
+{
+    fill(&data);
+    for (int levels = 8; levels <= 16; levels *= 2) { /* with few, squared error rewards outputs that shrink */
+        mary_convert_options options = nearest_at(levels, "kmeans");
+        double corrected = loss(options, &data);
+        options.no_bias_correction = true;
+        double plain = loss(options, &data);
+        options.calibration = NULL;
+        ck_assert_double_eq(loss(options, &data), plain); /* data alone changes nothing */
+        ck_assert_msg(corrected < plain, "M = %d: %g, not corrected %g", levels, corrected, plain);
+    }
+}
+END_TEST
+
+/* A run of one image gives Gemm one value a row. */
+static mary_status give_one(void *context, int64_t index, const mary_array **inputs, int *input_count)
+{
+    mary_status status = give(context, index, inputs, input_count);
+    data.array.dims[0] = 1;
+    data.array.bytes = SAMPLE * sizeof(float);
+    return status;
+}
+
+START_TEST(too_few_values_correct_nothing)
+{
+    fill(&data);
+    const mary_calibration one = {&data, 1, give_one};
+    mary_convert_options options = nearest_at(2, "kmeans");
+    options.calibration = &one;
+    mary_model *model = block();
+    assert_ok(mary_convert(model, &options, NULL));
+    bool kept = false;
+    for (size_t i = 0; i < model->proto->graph->n_initializer; i++)
+        kept = kept || strcmp(model->proto->graph->initializer[i]->name, "gemm.b") == 0;
+    ck_assert(kept);
+    mary_model_free(&model);
+}
+END_TEST
+
+static void compare_threads(mary_convert_options options)
+{
     uint8_t *bytes[2];
     size_t sizes[2];
     for (int run = 0; run < 2; run++) {
         mary_model *model = block();
-        mary_convert_options options = feedback_at(3, &calibration);
         options.threads = run == 0 ? 1 : 4;
         assert_ok(mary_convert(model, &options, NULL));
         bytes[run] = build_bytes(model, &sizes[run]);
@@ -217,6 +370,13 @@ START_TEST(the_bytes_do_not_depend_on_the_number_of_threads)
     ck_assert(memcmp(bytes[0], bytes[1], sizes[0]) == 0);
     mary_free(bytes[0]);
     mary_free(bytes[1]);
+}
+
+START_TEST(the_bytes_do_not_depend_on_the_number_of_threads)
+{
+    fill(&data);
+    compare_threads(feedback_at(3, &calibration));
+    compare_threads(nearest_at(3, "hessian"));
 }
 END_TEST
 
@@ -352,11 +512,8 @@ START_TEST(a_weight_that_two_layers_share_is_measured_in_both)
 }
 END_TEST
 
-START_TEST(memory_that_runs_out_is_a_status)
+static void run_out_of_memory(mary_convert_options options)
 {
-    fill(&data);
-    mary_convert_options options = feedback_at(3, &calibration);
-    options.threads = 1;
     mary_model *model = block();
     int64_t before = mary_memory_count();
     assert_ok(mary_convert(model, &options, NULL));
@@ -372,11 +529,21 @@ START_TEST(memory_that_runs_out_is_a_status)
         mary_model_free(&model);
     }
 }
+
+START_TEST(memory_that_runs_out_is_a_status)
+{
+    fill(&data);
+    run_out_of_memory(feedback_at(3, &calibration));
+    run_out_of_memory(nearest_at(3, "kmeans"));
+}
 END_TEST
 
 MARY_TEST_MAIN("convert/calibrate/in_order", outputs_are_nearer_to_the_float_ones_than_with_nearest_levels,
                biases_make_up_for_means_and_appear_where_there_was_none,
-               the_bytes_do_not_depend_on_the_number_of_threads, without_calibration_data_it_says_what_is_missing,
-               values_that_are_not_finite_are_refused_by_name, integer_layers_are_measured_too,
-               failures_of_the_callback_come_back, layers_of_other_methods_and_float_ones_stand_beside_measured_ones,
+               nearest_levels_leave_means_and_spreads_as_they_were, levels_of_a_tensor_have_one_factor,
+               levels_of_a_model_are_not_scaled, corrected_outputs_are_nearer_to_the_float_ones,
+               too_few_values_correct_nothing, the_bytes_do_not_depend_on_the_number_of_threads,
+               without_calibration_data_it_says_what_is_missing, values_that_are_not_finite_are_refused_by_name,
+               integer_layers_are_measured_too, failures_of_the_callback_come_back,
+               layers_of_other_methods_and_float_ones_stand_beside_measured_ones,
                a_weight_that_two_layers_share_is_measured_in_both, memory_that_runs_out_is_a_status)

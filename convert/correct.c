@@ -1,0 +1,67 @@
+/* Levels scaled, biases shifted. */
+#include "convert/correct.h"
+
+#include <string.h>
+
+#include "convert/bias.h"
+
+#define LEAST_VALUES 100 /* of a row; fewer say too little of its mean and spread */
+
+/* Levels times the factors of their rows, rounded as they are stored; `error` follows. */
+static mary_status scale_levels(const mary_layer *layer, const double *factors, const float *weights,
+                                mary_quantized *quantized, float *coded)
+{
+    int64_t sets = quantized->shared ? 1 : quantized->rows, count = quantized->rows * quantized->row_length;
+    for (int64_t set = 0; set < sets; set++) {
+        float *levels = quantized->values + (set << quantized->bits);
+        for (int m = 0; m < 1 << quantized->bits; m++)
+            levels[m] = mary_quantize_round(factors[set] * (double)levels[m], layer->type);
+    }
+    MARY_TRY(mary_quantized_decode(quantized, coded));
+    quantized->error = 0;
+    for (int64_t i = 0; i < count; i++) {
+        double difference = (double)weights[i] - (double)coded[i];
+        quantized->error += difference * difference;
+    }
+    return MARY_OK;
+}
+
+mary_status mary_conversion_correct(mary_conversion *c, const mary_graph_index *index, size_t position,
+                                    const mary_output_match *match, mary_in_order *order, mary_quantized *quantized)
+{
+    const mary_layer *layer = &c->layers.items[position];
+    size_t rows = (size_t)layer->layout.rows, count = rows * (size_t)layer->layout.row_length;
+    float *bias = NULL, *matrix = NULL, *coded = NULL, *shift = NULL, alpha = 1;
+    double *factors = NULL;
+    mary_status status = MARY_OK;
+    if (layer->kind == MARY_LAYER_GEMM)
+        MARY_TRY(mary_attribute_float(layer->node, "alpha", 1, &alpha));
+    if (match->made.count < LEAST_VALUES || alpha == 0)
+        return MARY_OK;
+    MARY_TRY_GOTO(mary_bias_values(c->model, index, layer, &bias), done);
+    MARY_TRY_GOTO(mary_conversion_matrix(c, index, layer, &matrix), done);
+    factors = mary_alloc(rows * sizeof *factors);
+    shift = mary_alloc(rows * sizeof *shift);
+    coded = mary_alloc(count * sizeof *coded);
+    if (factors == NULL || shift == NULL || coded == NULL) {
+        status = mary_fail_memory(count * sizeof *coded);
+        goto done;
+    }
+    mary_factor_per per = layer->given != NULL ? MARY_FACTOR_NONE /* other layers have the same levels */
+                          : quantized->shared  ? MARY_FACTOR_PER_LAYER
+                                               : MARY_FACTOR_PER_ROW;
+    mary_output_match_solve(match, per, bias, factors, shift);
+    for (size_t r = 0; r < rows; r++)
+        shift[r] /= alpha;
+    MARY_TRY_GOTO(scale_levels(layer, factors, matrix, quantized, coded), done);
+    MARY_TRY_GOTO(mary_in_order_replace(order, position, coded, shift), done);
+    c->shifts[position] = shift;
+    shift = NULL;
+done:
+    mary_free(bias);
+    mary_free(matrix);
+    mary_free(factors);
+    mary_free(shift);
+    mary_free(coded);
+    return status;
+}
