@@ -189,6 +189,7 @@ static mary_status decode(const mary_search *search, const mary_trial *trial, co
     }
     options.activations = 0;
     options.no_functions = true;
+    options.no_bias_correction = true; /* as in MARY_TRIAL_OF_LAYERS */
     MARY_TRY(mary_model_copy(search->model, coded));
     MARY_TRY(mary_convert_mixed(*coded, &options, levels, search->table.layer_count, own));
     return mary_dequantize(*coded);
@@ -199,7 +200,7 @@ static mary_status fill_candidate(mary_search *search, int candidate, known *las
     mary_layer_table *table = &search->table;
     mary_model *coded = NULL;
     mary_convert_report *own = NULL;
-    mary_trial trial = {0};
+    mary_trial trial = {0}, whole = {0};
     mary_status status = MARY_OK;
     const uint64_t total = (uint64_t)table->candidates * table->groups;
     int *levels = mary_calloc(table->layer_count + 1, sizeof *levels);
@@ -207,11 +208,13 @@ static mary_status fill_candidate(mary_search *search, int candidate, known *las
         return mary_fail_memory(table->layer_count * sizeof *levels);
     for (size_t i = 0; i < table->layer_count; i++)
         levels[i] = table->levels[candidate];
-    MARY_TRY_GOTO(mary_trial_make(search, levels, table->levels[candidate], &trial), done);
+    MARY_TRY_GOTO(mary_trial_make(search, MARY_TRIAL_OF_LAYERS, levels, table->levels[candidate], &trial), done);
     count_bytes(table, candidate, &trial);
     MARY_TRY_GOTO(decode(search, &trial, levels, &coded, &own), done);
-    if (search->goal.frontier > 0)
-        MARY_TRY_GOTO(mary_trial_judge(search, &trial), done);
+    if (search->goal.frontier > 0) {
+        MARY_TRY_GOTO(mary_trial_make(search, MARY_TRIAL_OF_NETWORK, levels, table->levels[candidate], &whole), done);
+        MARY_TRY_GOTO(mary_trial_judge(search, &whole), done);
+    }
     for (size_t g = 0; g < table->groups; g++) {
         const mary_layer_report *layer = coded_layer(table, own != NULL ? own : trial.report, g);
         mary_search_progress(search, "measuring layers", (uint64_t)candidate * table->groups + g, total);
@@ -223,6 +226,7 @@ done:
     mary_convert_report_free(&own);
     mary_model_free(&coded);
     mary_trial_free(&trial);
+    mary_trial_free(&whole);
     mary_free(levels);
     return status;
 }

@@ -62,7 +62,7 @@ static mary_status attempt_at(mary_search *search, attempt *a, uint64_t budget, 
         return MARY_OK;
     }
     mary_layer_table_levels(&search->table, a->picks, a->levels);
-    MARY_TRY_GOTO(mary_trial_make(search, a->levels, 0, &made), done);
+    MARY_TRY_GOTO(mary_trial_make(search, MARY_TRIAL_OF_NETWORK, a->levels, 0, &made), done);
     if (search->goal.kind == MARY_GOAL_DROP)
         MARY_TRY_GOTO(mary_trial_judge(search, &made), done);
     *good = mary_search_meets(search, &made);
@@ -191,7 +191,7 @@ mary_status mary_mixed_points(mary_search *search, int count)
         status = mary_allocate(&a.choices, budget, a.picks, &fits);
         mary_layer_table_levels(&search->table, a.picks, a.levels);
         if (status == MARY_OK)
-            status = mary_trial_make(search, a.levels, 0, &trial);
+            status = mary_trial_make(search, MARY_TRIAL_OF_NETWORK, a.levels, 0, &trial);
         if (status == MARY_OK)
             status = mary_trial_judge(search, &trial);
         mary_trial_free(&trial);

@@ -56,9 +56,14 @@ struct mary_goal_result {
 
 /* ---- search/trial.c ---- */
 
+/* A network is corrected layer after layer where that is possible: layers that are to be looked at one by one, in the
+ * float network, are not. */
+typedef enum mary_trial_kind { MARY_TRIAL_OF_NETWORK, MARY_TRIAL_OF_LAYERS } mary_trial_kind;
+
 /* Converts with levels[i] for layer i, or, with NULL, with options.levels = uniform and the usual 256 of the first and
  * last layers. On failure nothing needs freeing. */
-mary_status mary_trial_make(const mary_search *search, const int *levels, int uniform, mary_trial *trial);
+mary_status mary_trial_make(const mary_search *search, mary_trial_kind kind, const int *levels, int uniform,
+                            mary_trial *trial);
 /* Fills outcome and point, and adds the point to the result's. */
 mary_status mary_trial_judge(mary_search *search, mary_trial *trial);
 void mary_trial_free(mary_trial *trial);

@@ -34,13 +34,16 @@ static mary_status make_file(const mary_search *search, mary_trial *trial)
     return MARY_OK;
 }
 
-mary_status mary_trial_make(const mary_search *search, const int *levels, int uniform, mary_trial *trial)
+mary_status mary_trial_make(const mary_search *search, mary_trial_kind kind, const int *levels, int uniform,
+                            mary_trial *trial)
 {
     mary_convert_options options = search->convert;
     mary_status status = MARY_OK;
     *trial = (mary_trial){0};
     if (levels == NULL)
         options.levels = uniform;
+    if (kind == MARY_TRIAL_OF_LAYERS)
+        options.no_bias_correction = true;
     MARY_TRY_GOTO(mary_model_copy(search->model, &trial->model), done);
     MARY_TRY_GOTO(mary_convert_mixed(trial->model, &options, levels, levels == NULL ? 0 : search->table.layer_count,
                                      &trial->report),

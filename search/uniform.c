@@ -11,7 +11,7 @@ static mary_status make(mary_search *search, int *levels, int uniform, bool ends
 {
     for (size_t i = 0; i < search->table.layer_count; i++)
         levels[i] = uniform;
-    MARY_TRY(mary_trial_make(search, ends_finer ? NULL : levels, uniform, trial));
+    MARY_TRY(mary_trial_make(search, MARY_TRIAL_OF_NETWORK, ends_finer ? NULL : levels, uniform, trial));
     mary_status status = search->goal.kind == MARY_GOAL_DROP ? mary_trial_judge(search, trial) : MARY_OK;
     if (status != MARY_OK)
         mary_trial_free(trial);
