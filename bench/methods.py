@@ -18,6 +18,13 @@ from pathlib import Path
 COLOURS = {"kmeans": "#5b6770", "hessian": "#c2410c", "uniform": "#1d4ed8", "ecsq": "#15803d"}
 
 
+# Choi, El-Khamy and Lee 2017, tables 1 and 2: top-1 % and ratio of codes, positions and levels (Huffman), not of files.
+PAPER = {
+    "lenet5": {"original": (99.25, 1), "pruned": (99.27, 10.13), "kmeans": (99.27, 44.58), "hessian": (99.27, 47.16), "uniform": (99.28, 51.25), "ecsq": (99.27, 49.01)},
+    "resnet32": {"original": (92.58, 1), "pruned": (92.58, 4.52), "kmeans": (92.64, 18.25), "hessian": (92.67, 20.51), "uniform": (92.68, 22.17), "ecsq": (92.73, 21.01)},
+}
+
+
 class Bench:
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
@@ -95,6 +102,19 @@ def draw(bench: Bench, points: dict, float_bytes: int, path: Path) -> None:
     figure.savefig(path, metadata={"Date": None})
 
 
+def beside_the_paper(bench: Bench, paper: dict[str, tuple[float, float]], points: dict, levels: int, float_bytes: int) -> None:
+    """Levels of a layer, the number of them that --beside names."""
+    print(f"\n| | paper: top-1 %, ratio | ours, {levels} values besides zero: top-1 % as chosen | trained | ratio, Huffman | ratio |")
+    print("|---|---|---|---|---|---|")
+    for name, (top1, ratio) in paper.items():
+        if name in ("original", "pruned"):
+            print(f"| {name} | {top1:.2f}, {ratio:.2f} | {bench.network(bench.options.float if name == 'original' else bench.options.pruned):.2f} | | | |")
+        elif (name, False) in points and levels in points[name, False]:
+            before, after = points[name, False][levels]
+            print(f"| {name} | {top1:.2f}, {ratio:.2f} | {before['top1']:.2f} | {after['top1']:.2f} | {float_bytes / after['huffman']:.1f} | "
+                  f"{float_bytes / after['bytes']:.1f} |")
+
+
 def main() -> None:
     own, tune = (sys.argv[1:], []) if "--" not in sys.argv else (sys.argv[1:sys.argv.index("--")], sys.argv[sys.argv.index("--") + 1:])
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
@@ -105,6 +125,8 @@ def main() -> None:
     parser.add_argument("--methods", default="kmeans,hessian,uniform,ecsq")
     parser.add_argument("--epochs", type=int, default=2, help="that train the levels")
     parser.add_argument("--first", type=int, default=0, help="samples to train the levels with (0: all)")
+    parser.add_argument("--paper", choices=PAPER, help="print what the paper has for this network, too")
+    parser.add_argument("--beside", type=int, default=15, help="values besides zero of our rows there")
     parser.add_argument("--span", type=float, default=2, help="points of top-1 that the plot shows below the float network")
     options = parser.parse_args(own)
     options.tune = tune
@@ -121,6 +143,8 @@ def main() -> None:
                 points.setdefault((method, shared), {})[levels] = [before, after]
                 print(f"| {method} | {'the model' if shared else 'a layer'} | {levels} | {before['top1']:.2f} | {after['top1']:.2f} | {after['bytes']:,} | "
                       f"{float_bytes / after['bytes']:.1f} | {float_bytes / after['huffman']:.1f} |", flush=True)
+    if options.paper:
+        beside_the_paper(bench, PAPER[options.paper], points, options.beside, float_bytes)
     draw(bench, points, float_bytes, bench.work / f"{Path(options.pruned).stem}-methods.svg")
 
 
