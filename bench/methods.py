@@ -88,7 +88,7 @@ def draw(bench: Bench, points: dict, float_bytes: int, path: Path) -> None:
             ys = [row[levels][trained]["top1"] for levels in row]
             axis.plot(xs, ys, marker="s" if shared else "o", markersize=4, linewidth=1.4, color=COLOURS.get(method), linestyle="--" if shared else "-",
                       label=f"{method}, {'one set of levels' if shared else 'levels per layer'}")
-        axis.axhline(bench.network(bench.options.float), color="#9ca3af", linewidth=1, linestyle=":")
+        axis.axhline(bench.network(bench.options.float), color="#9ca3af", linewidth=1, linestyle=":", label="float network" if trained else None)
         axis.set_title("levels trained" if trained else "levels as chosen")
         axis.set_xlabel(f"packed file, kB (float file: {float_bytes / 1000:,.0f} kB)")
         axis.spines[["top", "right"]].set_visible(False)
