@@ -8,10 +8,10 @@
 #include "convert/choose.h"
 
 /* Fills layer->importance [rows, row_length] of the layers for which wanted[layers->count] is true: the mean over the
- * samples of `kind`, and a part of the row's mean (0.3 below 8 levels, 3 from there); non-negative and finite, zero where the outcome does not depend on a
- * row. The loss is that of the first output with class scores [N, classes >= 2], before its Softmax, else of the first
- * float output. MARY_ERROR_UNSUPPORTED naming node and operator when the network cannot be differentiated;
- * MARY_ERROR_INVALID when the result is not finite. */
+ * samples of `kind`, and a part of the row's mean (0.3 below 8 levels, 3 from there); non-negative and finite, zero
+ * where the outcome does not depend on a row. The loss is that of the first output with class scores [N, classes >= 2],
+ * before its Softmax, else of the first float output. MARY_ERROR_UNSUPPORTED naming node and operator when the network
+ * cannot be differentiated; MARY_ERROR_INVALID when the result is not finite. */
 mary_status mary_curvature_measure(const mary_model *model, const mary_settings *settings, mary_curvature kind,
                                    const bool *wanted, mary_layers *layers);
 
