@@ -7,6 +7,7 @@
 
 enum {
     MOST_TRIES = 8, /* conversions to come close to a size */
+    MOST_FITS = 3,  /* and how often that is done */
     MOST_STEPS = 10 /* halvings of a range of sizes; 2^-10 of a factor of 16 is 0.3 % */
 };
 
@@ -14,6 +15,7 @@ enum {
 typedef struct attempt {
     mary_choices choices;
     uint64_t least, most;         /* bytes of layers */
+    uint64_t target;              /* bytes of the file, when the goal is a size */
     uint8_t *picks;               /* [groups] */
     uint8_t *good, *bad;          /* [groups]: the last that kept to the goal, and the last that did not */
     uint64_t good_size, bad_size; /* of their files */
@@ -30,7 +32,8 @@ static void attempt_free(attempt *a)
 
 static mary_status attempt_create(const mary_layer_table *table, attempt *a)
 {
-    *a = (attempt){.choices = mary_layer_table_choices(table),
+    *a = (attempt){.target = UINT64_MAX,
+                   .choices = mary_layer_table_choices(table),
                    .picks = mary_calloc(table->groups, 1),
                    .good = mary_calloc(table->groups, 1),
                    .bad = mary_calloc(table->groups, 1),
@@ -62,10 +65,12 @@ static mary_status attempt_at(mary_search *search, attempt *a, uint64_t budget, 
         return MARY_OK;
     }
     mary_layer_table_levels(&search->table, a->picks, a->levels);
-    MARY_TRY_GOTO(mary_trial_make(search, MARY_TRIAL_OF_NETWORK, a->levels, 0, &made), done);
-    if (search->goal.kind == MARY_GOAL_DROP)
+    const bool drop_wanted = search->goal.kind == MARY_GOAL_DROP;
+    MARY_TRY_GOTO(
+        mary_trial_make(search, drop_wanted ? MARY_TRIAL_OF_NETWORK : MARY_TRIAL_OF_LAYERS, a->levels, 0, &made), done);
+    if (drop_wanted)
         MARY_TRY_GOTO(mary_trial_judge(search, &made), done);
-    *good = mary_search_meets(search, &made);
+    *good = drop_wanted ? mary_search_meets(search, &made) : made.size <= a->target;
     memcpy(*good ? a->good : a->bad, a->picks, groups);
     *(*good ? &a->good_size : &a->bad_size) = *size = made.size;
     *drop = made.point.drop;
@@ -105,7 +110,7 @@ static uint64_t clamp(uint64_t value, uint64_t least, uint64_t most)
 /* The budget moves by what the last file was off, and never outside what is known to fit and not to. */
 static mary_status fit_size(mary_search *search, attempt *a, mary_trial *best)
 {
-    const uint64_t target = search->result->summary.target_bytes;
+    const uint64_t target = a->target;
     uint64_t low = a->least, high = a->most + 1; /* `high` does not fit; `low` does, or is the last resort */
     uint64_t budget = clamp(first_budget(search, target), a->least, a->most);
     for (int tries = 0; tries < MOST_TRIES; tries++) {
@@ -135,6 +140,36 @@ static mary_status fit_size(mary_search *search, attempt *a, mary_trial *best)
         MARY_TRY(attempt_at(search, a, a->least, best, &size, &drop, &good));
         if (!good)
             return too_small(search, size);
+    }
+    return MARY_OK;
+}
+
+/* Correcting a network takes far longer than converting it, and changes its size by bytes only: it comes last. A file
+ * that it makes too large is fitted again, to as much less. */
+static mary_status fit_corrected(mary_search *search, attempt *a, mary_trial *best)
+{
+    a->target = search->result->summary.target_bytes;
+    for (int fits = 0; fits < MOST_FITS; fits++) {
+        mary_trial fitted = {0}, corrected = {0};
+        mary_status status = fit_size(search, a, &fitted);
+        if (fits > 0 && status == MARY_ERROR_BUDGET)
+            return MARY_OK; /* what was fitted first stays as it is */
+        if (status != MARY_OK)
+            return status;
+        mary_layer_table_levels(&search->table, a->good, a->levels);
+        status = mary_trial_make(search, MARY_TRIAL_OF_NETWORK, a->levels, 0, &corrected);
+        const uint64_t size = corrected.size;
+        const bool good = status == MARY_OK && mary_search_meets(search, &corrected);
+        if (good)
+            mary_trial_move(best, &corrected);
+        else if (fits == 0)
+            mary_trial_move(best, &fitted);
+        mary_trial_free(&fitted);
+        mary_trial_free(&corrected);
+        if (good || status != MARY_OK)
+            return status;
+        a->target -= size - search->result->summary.target_bytes;
+        memset(a->good, 0xff, search->table.groups);
     }
     return MARY_OK;
 }
@@ -170,7 +205,8 @@ mary_status mary_mixed_find(mary_search *search, mary_trial *best)
 {
     attempt a;
     MARY_TRY(attempt_create(&search->table, &a));
-    mary_status status = search->goal.kind == MARY_GOAL_DROP ? fit_drop(search, &a, best) : fit_size(search, &a, best);
+    mary_status status =
+        search->goal.kind == MARY_GOAL_DROP ? fit_drop(search, &a, best) : fit_corrected(search, &a, best);
     attempt_free(&a);
     if (status == MARY_OK && search->goal.kind != MARY_GOAL_DROP)
         status = mary_trial_judge(search, best);

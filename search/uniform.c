@@ -7,11 +7,12 @@ static const int packed[] = {2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12,  13,  1
                              16, 20, 24, 28, 32, 40, 48, 56, 64, 96, 128, 192, 256};
 
 /* One M for all layers, or for all but the first and the last. */
-static mary_status make(mary_search *search, int *levels, int uniform, bool ends_finer, mary_trial *trial, bool *good)
+static mary_status make(mary_search *search, mary_trial_kind kind, int *levels, int uniform, bool ends_finer,
+                        mary_trial *trial, bool *good)
 {
     for (size_t i = 0; i < search->table.layer_count; i++)
         levels[i] = uniform;
-    MARY_TRY(mary_trial_make(search, MARY_TRIAL_OF_NETWORK, ends_finer ? NULL : levels, uniform, trial));
+    MARY_TRY(mary_trial_make(search, kind, ends_finer ? NULL : levels, uniform, trial));
     mary_status status = search->goal.kind == MARY_GOAL_DROP ? mary_trial_judge(search, trial) : MARY_OK;
     if (status != MARY_OK)
         mary_trial_free(trial);
@@ -31,7 +32,8 @@ static mary_status find(mary_search *search, bool ends_finer, int *levels, mary_
         mary_trial trial = {0};
         bool good = false;
         mary_search_progress(search, "one M for all", (uint64_t)(*step)++, search->goal.pack ? 10 : 6);
-        MARY_TRY(make(search, levels, list[middle], ends_finer, &trial, &good));
+        MARY_TRY(make(search, drop ? MARY_TRIAL_OF_NETWORK : MARY_TRIAL_OF_LAYERS, levels, list[middle], ends_finer,
+                      &trial, &good));
         if (good)
             mary_trial_move(best, &trial);
         mary_trial_free(&trial);
@@ -40,6 +42,15 @@ static mary_status find(mary_search *search, bool ends_finer, int *levels, mary_
         else
             high = middle;
     }
+    if (drop || best->file == NULL)
+        return MARY_OK;
+    /* Correcting takes far longer than converting: it comes last. One that needs bytes that there are not is left. */
+    mary_trial corrected = {0};
+    bool good = false;
+    MARY_TRY(make(search, MARY_TRIAL_OF_NETWORK, levels, list[low], ends_finer, &corrected, &good));
+    if (good)
+        mary_trial_move(best, &corrected);
+    mary_trial_free(&corrected);
     return MARY_OK;
 }
 
