@@ -298,7 +298,7 @@ static mary_status add_outputs(const mary_in_order *o, const pass *p, const prob
     mary_row_moments *const moments[2] = {&match->made, &match->made_sum};
     for (int i = 0; i < (at[0] != at[1] ? 2 : 1); i++) {
         mary_value_moments item = {.rows = layer->layout.rows, .moments = *moments[i]};
-        mary_status status = mary_value_moments_add(&item, &p->results[0][at[i]], layer->name, index, o->threads);
+        mary_status status = mary_value_moments_add(&item, &p->results[0][at[i]], layer->name, index);
         *moments[i] = item.moments;
         MARY_TRY(status);
     }

@@ -17,7 +17,7 @@ void mary_row_moments_free(mary_row_moments *moments)
 }
 
 mary_status mary_row_moments_add(mary_row_moments *moments, int64_t batch, int64_t rows, int64_t positions,
-                                 const float *values, int threads)
+                                 const float *values)
 {
     if (moments->sums == NULL) {
         moments->rows = rows;
@@ -30,7 +30,6 @@ mary_status mary_row_moments_add(mary_row_moments *moments, int64_t batch, int64
     }
     if (moments->rows != rows)
         return mary_fail(MARY_ERROR_INTERNAL, "outputs of another layer");
-#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
     for (int64_t row = 0; row < rows; row++) {
         double sum = 0, square = 0;
         for (int64_t image = 0; image < batch; image++) {

@@ -13,9 +13,10 @@ typedef struct mary_row_moments {
 } mary_row_moments;
 
 void mary_row_moments_free(mary_row_moments *moments);
-/* Adds values [batch, rows, positions]; starts from a zeroed struct. The result does not depend on `threads`. */
+/* Adds values [batch, rows, positions]; starts from a zeroed struct. In one thread: a thread team of its own, waiting
+ * for the next call, would take the processors from the session that runs in between. */
 mary_status mary_row_moments_add(mary_row_moments *moments, int64_t batch, int64_t rows, int64_t positions,
-                                 const float *values, int threads);
+                                 const float *values);
 
 /* What was seen of one layer, in the float network and in the one that is coded up to this layer, on the same samples.
  */

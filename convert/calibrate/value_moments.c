@@ -8,11 +8,9 @@ typedef struct collection {
     mary_value_moments *items;
     size_t count;
     int64_t run;
-    int threads;
 } collection;
 
-mary_status mary_value_moments_add(mary_value_moments *item, const mary_array *array, const char *node, int64_t index,
-                                   int threads)
+mary_status mary_value_moments_add(mary_value_moments *item, const mary_array *array, const char *node, int64_t index)
 {
     float *made;
     const float *values;
@@ -21,7 +19,7 @@ mary_status mary_value_moments_add(mary_value_moments *item, const mary_array *a
         return MARY_OK;
     MARY_TRY(mary_array_floats(array, "the output", node, index, &made, &values));
     mary_status status = mary_row_moments_add(&item->moments, shape.dims[0], item->rows,
-                                              mary_shape_count_range(&shape, 2, shape.rank), values, threads);
+                                              mary_shape_count_range(&shape, 2, shape.rank), values);
     mary_free(made);
     return status;
 }
@@ -31,7 +29,7 @@ static mary_status see(void *context, const char *node, const mary_array *array)
     collection *c = context;
     for (size_t i = 0; i < c->count; i++) {
         if (c->items[i].value != NULL && strcmp(c->items[i].value, array->name) == 0)
-            MARY_TRY(mary_value_moments_add(&c->items[i], array, node, c->run, c->threads));
+            MARY_TRY(mary_value_moments_add(&c->items[i], array, node, c->run));
     }
     return MARY_OK;
 }
@@ -41,7 +39,7 @@ mary_status mary_value_moments_collect(const mary_model *model, const mary_calib
 {
     mary_model *copy = NULL;
     mary_session *session = NULL;
-    collection c = {.items = items, .count = count, .threads = threads};
+    collection c = {.items = items, .count = count};
     mary_status status = MARY_OK;
     int name_count = 0;
     const char **names = mary_alloc((count + 1) * sizeof *names);

@@ -17,7 +17,6 @@ typedef struct mary_value_moments {
 mary_status mary_value_moments_collect(const mary_model *model, const mary_calibration *calibration, int threads,
                                        mary_value_moments *items, size_t count);
 /* Adds one array to an item. */
-mary_status mary_value_moments_add(mary_value_moments *item, const mary_array *array, const char *node, int64_t index,
-                                   int threads);
+mary_status mary_value_moments_add(mary_value_moments *item, const mary_array *array, const char *node, int64_t index);
 
 #endif
