@@ -3,6 +3,7 @@
 #define MARY_CLI_SAMPLES_H
 
 #include "cli/data/data.h"
+#include "mary_train.h"
 #include "onnx/model.h"
 
 typedef struct mary_cli_samples {

@@ -16,7 +16,8 @@ install(TARGETS mary_shared EXPORT mary_shared
 install(TARGETS mary_static EXPORT mary_static
         ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT Development
         INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
-install(FILES ${CMAKE_CURRENT_SOURCE_DIR}/include/mary.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT Development)
+install(FILES ${CMAKE_CURRENT_SOURCE_DIR}/include/mary.h ${CMAKE_CURRENT_SOURCE_DIR}/include/mary_train.h
+        DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT Development)
 
 # ---- the CMake package
 install(EXPORT mary_shared NAMESPACE mary:: FILE mary-shared.cmake DESTINATION ${MARY_CMAKE_DIR} COMPONENT Development)

@@ -2,6 +2,7 @@
  * place in it; memory is the order of one epoch. */
 #include <string.h>
 
+#include "mary_train.h"
 #include "onnx/memory.h"
 #include "onnx/tensor.h"
 #include "train/random.h"

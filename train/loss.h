@@ -2,6 +2,7 @@
 #ifndef MARY_TRAIN_LOSS_H
 #define MARY_TRAIN_LOSS_H
 
+#include "mary_train.h"
 #include "onnx/tensor.h"
 
 /* Some samples of a batch. */

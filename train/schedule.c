@@ -1,6 +1,7 @@
 /* Learning rates. */
 #include <math.h>
 
+#include "mary_train.h"
 #include "onnx/status.h"
 
 mary_status mary_schedule_rate(const mary_schedule *schedule, int64_t step, double *rate)

@@ -2,6 +2,7 @@
 #ifndef MARY_TUNE_SETTINGS_H
 #define MARY_TUNE_SETTINGS_H
 
+#include "mary_train.h"
 #include "onnx/status.h"
 
 /* MARY_ERROR_USAGE naming the option that makes no sense. */

@@ -7,6 +7,7 @@
 #define MARY_TUNE_TUNE_H
 
 #include "convert/quantize/method.h"
+#include "mary_train.h"
 #include "onnx/memory.h"
 #include "onnx/status.h"
 

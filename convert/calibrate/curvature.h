@@ -6,6 +6,7 @@
 #define MARY_CONVERT_CALIBRATE_CURVATURE_H
 
 #include "convert/choose.h"
+#include "mary_train.h"
 
 /* Fills layer->importance [rows, row_length] of the layers for which wanted[layers->count] is true: the mean over the
  * samples of `kind`, and a part of the row's mean (0.3 below 8 levels, 3 from there); non-negative and finite, zero

@@ -1,6 +1,6 @@
 #!/bin/bash
 # What `cmake --install` puts where is complete, agrees about its version, may be moved, and is enough to build a program against: with pkg-config and
-# with CMake, shared and static. libmary.so exports what mary.h declares and nothing else.
+# with CMake, shared and static. libmary.so exports what mary.h and mary_train.h declare and nothing else.
 #
 #   tests/install/install_test.sh SOURCE_DIR BUILD_DIR [LIBDIR]
 #
@@ -31,7 +31,7 @@ must() {
     "$@" >"$scratch/log" 2>&1 || { fail "$what"; sed 's/^/    /' "$scratch/log"; }
 }
 
-files=(bin/mary include/mary.h "$libdir/libmary.a" "$libdir/libmary.so" "$libdir/libmary.so.0" "$libdir/pkgconfig/mary.pc"
+files=(bin/mary include/mary.h include/mary_train.h "$libdir/libmary.a" "$libdir/libmary.so" "$libdir/libmary.so.0" "$libdir/pkgconfig/mary.pc"
        "$libdir/cmake/mary/maryConfig.cmake" "$libdir/cmake/mary/maryConfigVersion.cmake" "$libdir/cmake/mary/mary-shared.cmake"
        "$libdir/cmake/mary/mary-static.cmake" share/man/man1/mary.1 share/doc/mary/README.md share/doc/mary/docs/cli.md
        share/bash-completion/completions/mary)
@@ -53,25 +53,25 @@ for path in "$build" "$source" "$scratch"; do
     [[ -z $found ]] || fail "installed files that name $path: $found"
 done
 
-# ---- symbols: those of mary.h
+# ---- symbols: those of the headers
 nm -D --defined-only "$prefix/$libdir/libmary.so" | awk '{ sub(/@.*/, "", $3); print $3 }' | sort >"$scratch/exported"
-tr '\n' ' ' <"$prefix/include/mary.h" | grep -oE 'MARY_API [^;({]*[ *](mary_[a-z0-9_]+)\(' | sed -E 's/.*[ *](mary_[a-z0-9_]+)\($/\1/' | sort -u >"$scratch/declared"
-[[ -s $scratch/declared ]] || fail "no function found in mary.h"
-must "libmary.so exports exactly what mary.h declares" diff "$scratch/declared" "$scratch/exported"
+cat "$prefix"/include/mary.h "$prefix"/include/mary_train.h | tr '\n' ' ' | grep -oE 'MARY_API [^;({]*[ *](mary_[a-z0-9_]+)\(' | sed -E 's/.*[ *](mary_[a-z0-9_]+)\($/\1/' | sort -u >"$scratch/declared"
+[[ -s $scratch/declared ]] || fail "no function found in the headers"
+must "libmary.so exports exactly what the headers declare" diff "$scratch/declared" "$scratch/exported"
 
-# ---- the header alone, in every language
-echo '#include <mary.h>' >"$scratch/alone.c"
-cp "$scratch/alone.c" "$scratch/alone.cpp"
-for standard in c99 c11 c17; do
-    must "mary.h as $standard" "$CC" -std=$standard -Wall -Wextra -pedantic -Werror -I "$prefix/include" -fsyntax-only "$scratch/alone.c"
-done
-if command -v c++ >/dev/null; then
-    for standard in c++11 c++17 c++20; do
-        must "mary.h as $standard" c++ -std=$standard -Wall -Wextra -pedantic -Werror -I "$prefix/include" -fsyntax-only "$scratch/alone.cpp"
+# ---- each header alone, in every language
+for header in mary.h mary_train.h; do
+    echo "#include <$header>" >"$scratch/alone.c"
+    cp "$scratch/alone.c" "$scratch/alone.cpp"
+    for standard in c99 c11 c17; do
+        must "$header as $standard" "$CC" -std=$standard -Wall -Wextra -pedantic -Werror -I "$prefix/include" -fsyntax-only "$scratch/alone.c"
     done
-else
-    echo "left out: mary.h in C++, there is no compiler"
-fi
+    command -v c++ >/dev/null || continue
+    for standard in c++11 c++17 c++20; do
+        must "$header as $standard" c++ -std=$standard -Wall -Wextra -pedantic -Werror -I "$prefix/include" -fsyntax-only "$scratch/alone.cpp"
+    done
+done
+command -v c++ >/dev/null || echo "left out: the headers in C++, there is no compiler"
 
 # ---- one version everywhere
 export PKG_CONFIG_PATH=$prefix/$libdir/pkgconfig

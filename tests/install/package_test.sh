@@ -50,7 +50,7 @@ depends() {
 plugins=("${@/#/$libdir/mary/}")
 configuration=$(sed -nE 's/^CMAKE_BUILD_TYPE:STRING=//p' "$build/CMakeCache.txt" | tr '[:upper:]' '[:lower:]')
 has libmary0 "$libdir/libmary.so.0" "$libdir/libmary.so.$version"
-has libmary-dev usr/include/mary.h "$libdir"/libmary.{a,so} "$libdir/pkgconfig/mary.pc" "$libdir"/cmake/mary/maryConfig{,Version}.cmake \
+has libmary-dev usr/include/mary{,_train}.h "$libdir"/libmary.{a,so} "$libdir/pkgconfig/mary.pc" "$libdir"/cmake/mary/maryConfig{,Version}.cmake \
     "$libdir"/cmake/mary/mary-{shared,static}{,-"$configuration"}.cmake
 has mary usr/bin/mary usr/share/man/man1/mary.1.gz usr/share/bash-completion/completions/mary "${plugins[@]}"
 grep -qx usr/share/doc/mary/docs/cli.md "$scratch/listed" || fail "mary has no documents"

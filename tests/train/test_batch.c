@@ -1,6 +1,7 @@
 /* Mini-batches: every sample once an epoch, the same again from the same seed, augmentation as it says. */
 #include <string.h>
 
+#include "mary_train.h"
 #include "tests/support/suite.h"
 
 enum { SAMPLES = 23, CHANNELS = 2, HEIGHT = 5, WIDTH = 4, PIXELS = CHANNELS * HEIGHT * WIDTH };

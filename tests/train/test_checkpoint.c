@@ -1,4 +1,5 @@
 /* Checkpoints: a training that was killed goes on bit for bit; what is damaged or of another model is refused. */
+#include "mary_train.h"
 #include "tests/support/model_builder.h"
 
 #include <signal.h>

@@ -1,4 +1,5 @@
 /* Optimisers against their formulas in double; schedules; the second moment. */
+#include "mary_train.h"
 #include "tests/support/model_builder.h"
 
 #include <math.h>

@@ -1,4 +1,5 @@
 /* Gradients of whole graphs: what a tape shares, fuses and takes over must not change them. */
+#include "mary_train.h"
 #include "tests/support/model_builder.h"
 
 #include <math.h>
