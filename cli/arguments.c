@@ -31,6 +31,15 @@ error_t mary_cli_usage(const struct argp_state *state, const char *format, ...)
     return EINVAL;
 }
 
+error_t mary_cli_take_path(const struct argp_state *state, const char *argument, const char **input,
+                           const char **output)
+{
+    if (*input != NULL && *output != NULL)
+        return mary_cli_usage(state, "one model in, one out: '%s' is too many", argument);
+    *(*input == NULL ? input : output) = argument;
+    return 0;
+}
+
 error_t mary_cli_parse_int(const struct argp_state *state, const char *option, const char *text, int64_t least,
                            int64_t most, int64_t *value)
 {

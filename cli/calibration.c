@@ -2,16 +2,8 @@
 
 #include <string.h>
 
+#include "onnx/edit.h"
 #include "runtime/shapes.h"
-
-static bool is_initializer(const Onnx__GraphProto *graph, const char *name)
-{
-    for (size_t i = 0; i < graph->n_initializer; i++) {
-        if (strcmp(graph->initializer[i]->name, name) == 0)
-            return true;
-    }
-    return false;
-}
 
 /* What has to be fed: inputs that no initializer fills. */
 static mary_status describe_inputs(mary_cli_calibration *calibration, const mary_model *model)
@@ -21,7 +13,7 @@ static mary_status describe_inputs(mary_cli_calibration *calibration, const mary
     if (calibration->inputs == NULL)
         return mary_fail_memory(graph->n_input * sizeof *calibration->inputs);
     for (size_t i = 0; i < graph->n_input; i++) {
-        if (is_initializer(graph, graph->input[i]->name))
+        if (mary_graph_has_initializer(graph, graph->input[i]->name))
             continue;
         mary_array *input = &calibration->inputs[calibration->input_count++];
         mary_shape shape = {0};

@@ -21,6 +21,9 @@ mary_status mary_cli_parse(const struct argp *argp, int argc, char **argv, void 
 void mary_cli_parse_begin(struct argp_state *state);
 /* Prints "mary VERB: ..." and returns the error_t that a parser returns for a wrong argument. */
 error_t mary_cli_usage(const struct argp_state *state, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* An argument of a verb that reads one model and writes one: goes to the first of the two that is not there yet. */
+error_t mary_cli_take_path(const struct argp_state *state, const char *argument, const char **input,
+                           const char **output);
 /* These print and return an error when `text` is not wholly a number within [least, most]; `option` is for the message.
  */
 error_t mary_cli_parse_int(const struct argp_state *state, const char *option, const char *text, int64_t least,

@@ -22,13 +22,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         given->output = argument;
         return 0;
     case ARGP_KEY_ARG:
-        if (given->input == NULL)
-            given->input = argument;
-        else if (given->output == NULL)
-            given->output = argument;
-        else
-            return mary_cli_usage(state, "one model in, one out: '%s' is too many", argument);
-        return 0;
+        return mary_cli_take_path(state, argument, &given->input, &given->output);
     case ARGP_KEY_END:
         if (given->input == NULL || given->output == NULL)
             return mary_cli_usage(state, "which models? mary dequantize IN.onnx OUT.onnx");

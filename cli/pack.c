@@ -51,13 +51,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         given->report = argument;
         return 0;
     case ARGP_KEY_ARG:
-        if (given->files.input == NULL)
-            given->files.input = argument;
-        else if (given->files.output == NULL)
-            given->files.output = argument;
-        else
-            return mary_cli_usage(state, "one model in, one out: '%s' is too many", argument);
-        return 0;
+        return mary_cli_take_path(state, argument, &given->files.input, &given->files.output);
     case ARGP_KEY_END:
         if (given->files.input == NULL || given->files.output == NULL)
             return mary_cli_usage(state, "which models? mary pack IN.onnx OUT.onnx");

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "onnx/edit.h"
 #include "runtime/shapes.h"
 
 static mary_status sample(void *context, int64_t index, float *values, int64_t *label)
@@ -12,15 +13,6 @@ static mary_status sample(void *context, int64_t index, float *values, int64_t *
     return MARY_OK;
 }
 
-static bool is_initializer(const Onnx__GraphProto *graph, const char *name)
-{
-    for (size_t i = 0; i < graph->n_initializer; i++) {
-        if (strcmp(graph->initializer[i]->name, name) == 0)
-            return true;
-    }
-    return false;
-}
-
 /* The one input that has to be fed. */
 static mary_status describe_input(const mary_model *model, mary_array *input)
 {
@@ -28,7 +20,7 @@ static mary_status describe_input(const mary_model *model, mary_array *input)
     const Onnx__ValueInfoProto *found = NULL;
     mary_shape shape = {0};
     for (size_t i = 0; i < graph->n_input; i++) {
-        if (is_initializer(graph, graph->input[i]->name))
+        if (mary_graph_has_initializer(graph, graph->input[i]->name))
             continue;
         if (found != NULL)
             return mary_fail(MARY_ERROR_UNSUPPORTED, "the model has several inputs; one can be trained with");

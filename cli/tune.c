@@ -238,13 +238,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         given->output = argument;
         return 0;
     case ARGP_KEY_ARG:
-        if (given->input == NULL)
-            given->input = argument;
-        else if (given->output == NULL)
-            given->output = argument;
-        else
-            return mary_cli_usage(state, "one model in, one out: '%s' is too many", argument);
-        return 0;
+        return mary_cli_take_path(state, argument, &given->input, &given->output);
     case ARGP_KEY_END:
         return check(given, state);
     default: {

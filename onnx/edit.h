@@ -34,6 +34,8 @@ mary_status mary_graph_insert_node(Onnx__GraphProto *graph, size_t position, Onn
 void mary_graph_remove_node(Onnx__GraphProto *graph, size_t position);
 mary_status mary_graph_add_initializer(Onnx__GraphProto *graph, Onnx__TensorProto *tensor); /* takes over */
 void mary_graph_remove_initializer(Onnx__GraphProto *graph, size_t position);
+/* For a look or two; mary_graph_initializer has an index. */
+bool mary_graph_has_initializer(const Onnx__GraphProto *graph, const char *name);
 void mary_graph_remove_input(Onnx__GraphProto *graph, size_t position);
 void mary_graph_remove_value_info(Onnx__GraphProto *graph, size_t position);
 /* Adds or replaces the value_info of `name`; a dim of -1 is written as unknown. */

@@ -49,6 +49,15 @@ mary_status mary_graph_add_initializer(Onnx__GraphProto *graph, Onnx__TensorProt
     return MARY_OK;
 }
 
+bool mary_graph_has_initializer(const Onnx__GraphProto *graph, const char *name)
+{
+    for (size_t i = 0; i < graph->n_initializer; i++) {
+        if (strcmp(graph->initializer[i]->name, name) == 0)
+            return true;
+    }
+    return false;
+}
+
 void mary_graph_remove_initializer(Onnx__GraphProto *graph, size_t position)
 {
     onnx__tensor_proto__free_unpacked(graph->initializer[position], &mary_proto_allocator);

@@ -40,6 +40,7 @@ static inline void expect_failure(const char *arguments, int expected, const cha
 {
     int status = mary(arguments);
     ck_assert_msg(status == expected, "mary %s: status %d, expected %d: %s", arguments, status, expected, err);
+    ck_assert_msg(strncmp(err, "mary", 4) == 0, "mary %s: %s", arguments, err);
     ck_assert_msg(strchr(err, '\n') == err + strlen(err) - 1, "mary %s: not one line: %s", arguments, err);
     ck_assert_msg(strstr(err, said) != NULL, "mary %s: '%s' lacks '%s'", arguments, err, said);
 }

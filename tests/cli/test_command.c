@@ -1,46 +1,13 @@
 /* The built program, from outside: exit statuses, one line on stderr, files that are there or not. */
 #include <glob.h>
-#include <sys/wait.h>
 
-#include "tests/cli/data/files.h"
+#include "tests/cli/command.h"
 #include "tests/support/model_builder.h"
-
-static char out[65536], err[8192];
-
-static void slurp(const char *path, char *text, size_t size)
-{
-    FILE *file = fopen(path, "rb");
-    ck_assert_ptr_nonnull(file);
-    text[fread(text, 1, size - 1, file)] = '\0';
-    fclose(file);
-}
-
-/* Runs `mary ARGUMENTS` in the folder; fills out and err. */
-static int mary(const char *arguments)
-{
-    char command[4096];
-    snprintf(command, sizeof command, "cd '%s' && '%s/mary' %s > out.txt 2> err.txt", folder, getenv("MARY_BINARY_DIR"),
-             arguments);
-    int status = system(command);
-    ck_assert_msg(WIFEXITED(status), "'%s' crashed", arguments);
-    slurp(path_of("out.txt"), out, sizeof out);
-    slurp(path_of("err.txt"), err, sizeof err);
-    return WEXITSTATUS(status);
-}
 
 #define expect_status(arguments, expected)                                                                             \
     do {                                                                                                               \
         int got = mary(arguments);                                                                                     \
         ck_assert_msg(got == (expected), "mary %s: status %d, expected %d: %s", arguments, got, (int)(expected), err); \
-    } while (0)
-
-/* A failure is one line that begins with "mary". */
-#define expect_failure(arguments, expected, said)                                                                      \
-    do {                                                                                                               \
-        expect_status(arguments, expected);                                                                            \
-        ck_assert_msg(strncmp(err, "mary", 4) == 0, "mary %s: %s", arguments, err);                                    \
-        ck_assert_msg(strchr(err, '\n') == err + strlen(err) - 1, "mary %s: not one line: %s", arguments, err);        \
-        ck_assert_msg(strstr(err, said) != NULL, "mary %s: '%s' lacks '%s'", arguments, err, said);                    \
     } while (0)
 
 /* x [N,3] -> operator -> y [N,3] */

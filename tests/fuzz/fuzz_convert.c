@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "onnx/model.h"
+#include "onnx/edit.h"
 #include "runtime/shapes.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -29,15 +30,6 @@ static mary_status give(void *context, int64_t index, const mary_array **inputs,
     return MARY_OK;
 }
 
-static bool is_initializer(const Onnx__GraphProto *graph, const char *name)
-{
-    for (size_t i = 0; i < graph->n_initializer; i++) {
-        if (strcmp(graph->initializer[i]->name, name) == 0)
-            return true;
-    }
-    return false;
-}
-
 /* Arrays for the model's inputs, free dimensions 2; false when they are too many or too large. */
 static bool make_samples(const mary_model *model, samples *s)
 {
@@ -45,7 +37,7 @@ static bool make_samples(const mary_model *model, samples *s)
     for (size_t i = 0; i < graph->n_input; i++) {
         mary_type type;
         mary_shape shape;
-        if (is_initializer(graph, graph->input[i]->name))
+        if (mary_graph_has_initializer(graph, graph->input[i]->name))
             continue;
         if (s->count == MOST_INPUTS || mary_port_describe(graph->input[i], &type, &shape) != MARY_OK || shape.rank < 0)
             return false;
