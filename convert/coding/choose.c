@@ -5,21 +5,28 @@
 #include "onnx/coding/symbols_model.h"
 
 enum {
-    ENTRY = 12,            /* bytes, about, that a tensor costs in the directory */
-    SMALL_CODES = 1 << 17, /* weights: a tensor this small is decoded in some milliseconds whatever coder it has */
-    MANY_NUMBERS = 1 << 18 /* bytes, from where the fast coder of numbers is worth it */
+    ENTRY = 12,             /* bytes, about, that a tensor costs in the directory */
+    SMALL_CODES = 1 << 17,  /* weights: a tensor this small is decoded in some milliseconds whatever coder it has */
+    CHEAP_CONTEXTS = 2,     /* of the symbol coder; others take up to twice as long */
+    CONTEXTS_PART = 256,    /* and have to save one part of so many */
+    MANY_NUMBERS = 1 << 18, /* bytes, from where the fastest coder of numbers is worth it */
+    NUMBERS_PART = 32       /* the slowest one has to save one part of so many */
 };
+
+static void take(mary_encoded *best, mary_coder coder, mary_buffer *stream, const mary_stream_bits *bits)
+{
+    mary_buffer_free(&best->stream);
+    best->stream = *stream;
+    best->coder = coder;
+    best->bits = bits != NULL ? *bits : (mary_stream_bits){0};
+    *stream = (mary_buffer){0};
+}
 
 /* Takes over `stream` when it is smaller than what there is. */
 static void offer(mary_encoded *best, mary_coder coder, mary_buffer *stream, const mary_stream_bits *bits)
 {
-    if (best->coder == MARY_CODER_RAW || stream->size < best->stream.size) {
-        mary_buffer_free(&best->stream);
-        best->stream = *stream;
-        best->coder = coder;
-        best->bits = bits != NULL ? *bits : (mary_stream_bits){0};
-        *stream = (mary_buffer){0};
-    }
+    if (best->coder == MARY_CODER_RAW || stream->size < best->stream.size)
+        take(best, coder, stream, bits);
     stream->size = 0;
 }
 
@@ -45,7 +52,9 @@ static mary_status encode_matrix(const mary_code_matrix *matrix, mary_coder_choi
     }
     for (int contexts = 0; contexts < MARY_SYMBOLS_CONTEXTS && choice != MARY_CHOOSE_HUFFMAN; contexts++) {
         MARY_TRY_GOTO(mary_symbols_encode(matrix, contexts, &stream), done);
-        offer(best, MARY_CODER_SYMBOLS, &stream, NULL);
+        if (contexts < CHEAP_CONTEXTS || stream.size + best->stream.size / CONTEXTS_PART < best->stream.size)
+            offer(best, MARY_CODER_SYMBOLS, &stream, NULL);
+        stream.size = 0;
     }
     if (choice != MARY_CHOOSE_HUFFMAN) {
         MARY_TRY_GOTO(mary_binary_encode(matrix, &stream, &decisions), done);
@@ -116,6 +125,11 @@ static mary_status encode_numbers(const uint8_t *payload, const mary_span *span,
     for (array.coded = many ? (span->element + 1) / 2 : span->element; array.coded > 0; array.coded /= 2) {
         MARY_TRY_GOTO(many ? mary_planes_encode(&array, &stream) : mary_bytes_encode(&array, &stream), done);
         offer(best, many ? MARY_CODER_PLANES : MARY_CODER_BYTES, &stream, NULL);
+    }
+    if (!many && span->element == 4) {
+        MARY_TRY_GOTO(mary_floats_encode(&array, &stream), done);
+        if (stream.size - stream.size / NUMBERS_PART <= best->stream.size)
+            take(best, MARY_CODER_FLOATS, &stream, NULL);
     }
 done:
     mary_buffer_free(&stream);

@@ -25,5 +25,7 @@ mary_status mary_symbols_encode(const mary_code_matrix *matrix, int contexts, ma
 mary_status mary_bytes_encode(const mary_byte_array *array, mary_buffer *out);
 /* Numbers; array->coded says how many planes. array->size is a multiple of row_length numbers. */
 mary_status mary_planes_encode(const mary_byte_array *array, mary_buffer *out);
+/* Numbers of four bytes; array->coded does not matter. */
+mary_status mary_floats_encode(const mary_byte_array *array, mary_buffer *out);
 
 #endif

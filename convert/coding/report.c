@@ -7,7 +7,7 @@ struct mary_pack_report {
 };
 
 static const char *const coder_names[MARY_CODER_COUNT] = {"raw",     "huffman", "huffman gaps", "binary",
-                                                          "symbols", "bytes",   "planes"};
+                                                          "symbols", "bytes",   "planes",       "floats"};
 static const char *const kind_names[] = {"codes", "levels", "biases", "other"};
 
 mary_status mary_pack_report_create(size_t rows, mary_pack_report **report)

@@ -54,8 +54,13 @@ mary_status mary_bytes_model_create(const mary_byte_array *array, mary_bytes_mod
     m->tables = mary_logistic_tables();
     mary_bit_model_init(m->slots, (size_t)MARY_BYTES_CONTEXTS << bits);
     mary_bit_model_init(m->alone[0], MARY_BYTES_SETS * 256);
-    mary_bit_model_init(m->match[0], 2 * (MARY_BYTES_MATCH_MOST + 1));
     mary_bit_model_init(m->hits, MARY_BYTES_MATCH_MOST + 1);
+    mary_bit_model_init(m->hits_of[0], MARY_BYTES_MATCH_SETS * 256);
+    mary_bit_model_init(m->hits_after, 1 << MARY_BYTES_PAIR_BITS);
+    for (int s = 0; s < MARY_BYTES_MATCH_SETS; s++) {
+        for (int i = 0; i < MARY_BYTES_MATCH_INPUTS; i++)
+            m->hit_weights[s][i] = MARY_MIX_ONE * 4 / 10;
+    }
     for (int s = 0; s < MARY_BYTES_SETS; s++) {
         for (int c = 0; c < MARY_BYTES_INPUTS; c++)
             m->weights[s][c] = MARY_MIX_ONE * 3 / 10;
@@ -90,7 +95,7 @@ static uint32_t hash(uint32_t context, uint64_t value)
 
 int mary_bytes_text_contexts(mary_bytes_model *m)
 {
-    static const int orders[MARY_BYTES_CONTEXTS] = {1, 2, 3, 4, 6, 0};
+    static const int orders[MARY_BYTES_CONTEXTS] = {1, 2, 4, 0};
     uint64_t past = 0;
     size_t most = m->at < 8 ? m->at : 8;
     for (size_t i = most; i > 0; i--)
@@ -124,9 +129,8 @@ void mary_bytes_append(mary_bytes_model *m, uint8_t byte)
         m->match_length += m->match_length < MARY_BYTES_MATCH_MOST;
     } else { /* what differs in one byte, a number in a name, often goes on alike */
         m->match_at++;
-        m->match_length = m->match_length >= 16;
+        m->match_length = m->match_length >= 2;
     }
-    m->match_missed = false;
     m->history[m->at++] = byte;
     match_advance(m);
 }

@@ -13,14 +13,16 @@
 #include "onnx/status.h"
 
 enum {
-    MARY_BYTES_CONTEXTS = 6,                     /* of text */
+    MARY_BYTES_CONTEXTS = 4,                     /* of text */
     MARY_BYTES_NUMBER_CONTEXTS = 4,              /* of numbers */
-    MARY_BYTES_INPUTS = MARY_BYTES_CONTEXTS + 2, /* and the bits of this byte alone, and of text the match */
+    MARY_BYTES_INPUTS = MARY_BYTES_CONTEXTS + 1, /* and the bits of this byte alone */
     MARY_BYTES_SETS = 8,                         /* of mixer weights */
-    MARY_BYTES_MATCH_LEAST = 5,
-    MARY_BYTES_MATCH_LONG = 32, /* from here on a byte is first asked to be the expected one, as a whole */
+    MARY_BYTES_MATCH_LEAST = 3,
     MARY_BYTES_MATCH_MOST = 63,
-    MARY_BYTES_MATCH_BITS = 14 /* of the table of places */
+    MARY_BYTES_MATCH_BITS = 14, /* of the table of places */
+    MARY_BYTES_MATCH_INPUTS = 3,
+    MARY_BYTES_MATCH_SETS = 3, /* by length */
+    MARY_BYTES_PAIR_BITS = 12
 };
 
 /* What is coded. */
@@ -37,8 +39,7 @@ typedef struct mary_bytes_model {
     int bits;              /* log2 of the slots of a context */
     mary_bit_model *slots; /* [CONTEXTS, 2^bits] */
     uint32_t hashes[MARY_BYTES_CONTEXTS];
-    mary_bit_model alone[MARY_BYTES_SETS][256], match[MARY_BYTES_MATCH_MOST + 1][2];
-    mary_bit_model hits[MARY_BYTES_MATCH_MOST + 1];
+    mary_bit_model alone[MARY_BYTES_SETS][256];
     int32_t weights[MARY_BYTES_SETS][MARY_BYTES_INPUTS];
     /* text: the dictionary, then what was coded */
     uint8_t *history;
@@ -46,7 +47,10 @@ typedef struct mary_bytes_model {
     uint32_t *places; /* [2^MATCH_BITS]: behind where such bytes were last */
     size_t match_at;  /* in history, of the byte that is expected; with match_length > 0 */
     int match_length;
-    bool match_missed; /* that byte was asked for as a whole, and is not it */
+    /* Does the match go on? By its length; [set][byte that is expected]; by that and the byte before. */
+    mary_bit_model hits[MARY_BYTES_MATCH_MOST + 1], hits_of[MARY_BYTES_MATCH_SETS][256],
+        hits_after[1 << MARY_BYTES_PAIR_BITS];
+    int32_t hit_weights[MARY_BYTES_MATCH_SETS][MARY_BYTES_MATCH_INPUTS];
 } mary_bytes_model;
 
 mary_status mary_bytes_model_create(const mary_byte_array *array, mary_bytes_model **model);

@@ -5,11 +5,8 @@
 static inline __attribute__((always_inline)) uint8_t walk_byte(mary_bytes_model *m, BYTES_CODER *coder, int set,
                                                                int contexts, unsigned limit, int coming)
 {
-    const bool text = contexts == MARY_BYTES_CONTEXTS;
-    const int count = contexts + 1 + text;
-    int expected = text && m->match_length > 0 && !m->match_missed ? m->history[m->match_at] | 256
-                                                                   : 0; /* 0: nothing is expected */
-    unsigned partial = 1;                                               /* the bits so far behind a 1 */
+    const int count = contexts + 1;
+    unsigned partial = 1; /* the bits so far behind a 1 */
     for (int i = 7; i >= 0; i--) {
         mary_bit_model *models[MARY_BYTES_INPUTS];
         int32_t inputs[MARY_BYTES_INPUTS];
@@ -17,18 +14,11 @@ static inline __attribute__((always_inline)) uint8_t walk_byte(mary_bytes_model 
             models[c] = m->slots + ((size_t)c << m->bits) +
                         ((m->hashes[c] ^ partial * 0x9e3779b1u) * 0x85ebca6bu >> (32 - m->bits));
         models[contexts] = &m->alone[set][partial];
-        if (text) {
-            if (expected >> (i + 1) != (int)partial)
-                expected = 0;
-            models[contexts + 1] = &m->match[expected == 0 ? 0 : m->match_length][expected >> i & 1];
-        }
         for (int c = 0; c < count; c++)
             inputs[c] = m->tables->stretch[mary_bit_model_predict(*models[c])];
-        if (text && expected == 0)
-            inputs[contexts + 1] = 0;
         const unsigned p = mary_mix(m->tables, m->weights[set], inputs, count);
         const int bit = BYTES_BIT(coder, p, coming >> i & 1);
-        mary_mix_update(m->weights[set], inputs, count, p, bit, 15);
+        mary_mix_update(m->weights[set], inputs, count, p, bit, 14);
         for (int c = 0; c < count; c++)
             mary_bit_model_update(models[c], bit, limit, m->tables);
         partial = partial << 1 | (unsigned)bit;
@@ -36,24 +26,36 @@ static inline __attribute__((always_inline)) uint8_t walk_byte(mary_bytes_model 
     return (uint8_t)partial;
 }
 
+/* Is the next byte of text the one that the match expects? By how long that has gone on, what it is, what was before.
+ */
+static inline bool walk_match(mary_bytes_model *m, BYTES_CODER *coder, unsigned expected, int coming)
+{
+    const int length = m->match_length, set = (length >= 16) + (length >= 32);
+    mary_bit_model *const models[MARY_BYTES_MATCH_INPUTS] = {
+        &m->hits[length], &m->hits_of[set][expected],
+        &m->hits_after[(m->history[m->at - 1] * 0x9e3779b1u ^ expected * 0x85ebca6bu) * 0x2c1b3c6du >>
+                       (32 - MARY_BYTES_PAIR_BITS)]};
+    int32_t inputs[MARY_BYTES_MATCH_INPUTS];
+    for (int i = 0; i < MARY_BYTES_MATCH_INPUTS; i++)
+        inputs[i] = m->tables->stretch[mary_bit_model_predict(*models[i])];
+    const unsigned p = mary_mix(m->tables, m->hit_weights[set], inputs, MARY_BYTES_MATCH_INPUTS);
+    const int hit = BYTES_BIT(coder, p, coming);
+    mary_mix_update(m->hit_weights[set], inputs, MARY_BYTES_MATCH_INPUTS, p, hit, 14);
+    for (int i = 0; i < MARY_BYTES_MATCH_INPUTS; i++)
+        mary_bit_model_update(models[i], hit, 60, m->tables);
+    return hit;
+}
+
 /* Both walk over array->bytes: the encoder reads each byte before it is written back. */
 static void walk_text(mary_bytes_model *m, BYTES_CODER *coder, const mary_byte_array *array)
 {
     for (size_t at = 0; at < array->size; at++) {
-        int hit = 0;
-        if (m->match_length >= MARY_BYTES_MATCH_LONG) { /* one decision says that it goes on, mostly */
-            mary_bit_model *model = &m->hits[m->match_length];
-            const unsigned p = mary_bit_model_predict(*model) * 16 + 8;
-            hit = BYTES_BIT(coder, p, array->bytes[at] == m->history[m->match_at]);
-            mary_bit_model_update(model, hit, 255, m->tables);
-            m->match_missed = !hit;
-        }
-        if (hit) {
-            array->bytes[at] = m->history[m->match_at];
-        } else {
-            const int set = mary_bytes_text_contexts(m);
-            array->bytes[at] = walk_byte(m, coder, set, MARY_BYTES_CONTEXTS, 60, array->bytes[at]);
-        }
+        const uint8_t expected = m->match_length > 0 ? m->history[m->match_at] : 0;
+        if (m->match_length > 0 && walk_match(m, coder, expected, array->bytes[at] == expected))
+            array->bytes[at] = expected;
+        else
+            array->bytes[at] =
+                walk_byte(m, coder, mary_bytes_text_contexts(m), MARY_BYTES_CONTEXTS, 30, array->bytes[at]);
         mary_bytes_append(m, array->bytes[at]);
     }
 }

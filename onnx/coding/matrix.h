@@ -21,6 +21,7 @@ typedef enum mary_coder {
     MARY_CODER_SYMBOLS, /* onnx/coding/symbols.c: a code at a time, distributions averaged */
     MARY_CODER_BYTES,   /* onnx/coding/bytes.c: numbers, byte by byte */
     MARY_CODER_PLANES,  /* onnx/coding/planes.c: the highest bytes of numbers as symbols */
+    MARY_CODER_FLOATS,  /* onnx/coding/floats.c: signs, exponents and first bits, the rest as it is */
     MARY_CODER_COUNT
 } mary_coder;
 

@@ -7,6 +7,7 @@
 
 #include "onnx/coding/bytes_model.h"
 #include "onnx/coding/crc.h"
+#include "onnx/coding/floats_model.h"
 #include "onnx/coding/planes.h"
 #include "onnx/coding/varint.h"
 
@@ -46,14 +47,36 @@ void mary_packed_spread(const uint8_t *packed, int64_t count, int bits, uint8_t 
         codes[k++] = (uint8_t)(*packed >> (i * (unsigned)bits) & mask);
 }
 
+/* `bits` is a constant wherever this is called. */
+static inline __attribute__((always_inline)) void join(const uint8_t *codes, int64_t count, unsigned bits,
+                                                       uint8_t *packed)
+{
+    const int64_t per_byte = 8 / bits, whole = count / per_byte;
+    for (int64_t at = 0; at < whole; at++) {
+        unsigned byte = 0;
+        for (unsigned i = 0; i < per_byte; i++)
+            byte |= (unsigned)codes[at * per_byte + i] << (i * bits);
+        packed[at] = (uint8_t)byte;
+    }
+    for (int64_t k = whole * per_byte; k < count; k++)
+        packed[whole] =
+            (uint8_t)((k % per_byte == 0 ? 0u : packed[whole]) | (unsigned)codes[k] << (k % per_byte * bits));
+}
+
 void mary_packed_join(const uint8_t *codes, int64_t count, int bits, uint8_t *packed)
 {
-    const unsigned per_byte = 8 / (unsigned)bits;
-    for (int64_t k = 0; k < count; packed++) {
-        unsigned byte = 0;
-        for (unsigned i = 0; i < per_byte && k < count; i++)
-            byte |= (unsigned)codes[k++] << (i * (unsigned)bits);
-        *packed = (uint8_t)byte;
+    switch (bits) {
+    case 1:
+        join(codes, count, 1, packed);
+        break;
+    case 2:
+        join(codes, count, 2, packed);
+        break;
+    case 4:
+        join(codes, count, 4, packed);
+        break;
+    default:
+        join(codes, count, 8, packed);
     }
 }
 
@@ -91,6 +114,12 @@ static uint32_t word(directory_reader *reader)
     return value;
 }
 
+static bool codes_numbers(mary_coder coder)
+{
+    return coder == MARY_CODER_RAW || coder == MARY_CODER_BYTES || coder == MARY_CODER_PLANES ||
+           coder == MARY_CODER_FLOATS;
+}
+
 static bool read_tensor(directory_reader *reader, mary_packed_tensor *tensor)
 {
     unsigned kind = (unsigned)(length(reader) & 255);
@@ -115,8 +144,7 @@ static bool read_tensor(directory_reader *reader, mary_packed_tensor *tensor)
         tensor->element = 1 << (kind >> 4 & 3);
         tensor->row_length = length(reader);
         if (reader->failed || tensor->row_length < 1 || tensor->size % (size_t)tensor->element != 0 ||
-            (tensor->coder != MARY_CODER_RAW && tensor->coder != MARY_CODER_BYTES &&
-             tensor->coder != MARY_CODER_PLANES))
+            !codes_numbers(tensor->coder))
             return false;
     }
     tensor->stream_size = length(reader);
@@ -237,8 +265,9 @@ static mary_status decode_tensor(const mary_packed_tensor *tensor, uint8_t *payl
     } else {
         mary_byte_array array = {
             .bytes = payload, .size = tensor->size, .element = tensor->element, .row_length = tensor->row_length};
-        status = tensor->coder == MARY_CODER_BYTES ? mary_bytes_decode(tensor->stream, tensor->stream_size, &array)
-                                                   : mary_planes_decode(tensor->stream, tensor->stream_size, &array);
+        status = tensor->coder == MARY_CODER_BYTES    ? mary_bytes_decode(tensor->stream, tensor->stream_size, &array)
+                 : tensor->coder == MARY_CODER_PLANES ? mary_planes_decode(tensor->stream, tensor->stream_size, &array)
+                                                      : mary_floats_decode(tensor->stream, tensor->stream_size, &array);
     }
     if (status == MARY_OK && mary_crc32(payload, tensor->size) != tensor->checksum)
         status = mary_fail(MARY_ERROR_INVALID, "it does not have its checksum");

@@ -2,6 +2,7 @@
  * The first byte chooses. */
 #include <string.h>
 
+#include "onnx/coding/floats_model.h"
 #include "onnx/coding/packed.h"
 #include "onnx/coding/planes.h"
 #include "tests/fuzz/fuzz.h"
@@ -67,16 +68,18 @@ static void codes(int coder, const uint8_t *bytes, size_t size)
     mary_free(matrix.codes);
 }
 
-/* Element, row length and rows, then a stream of numbers. */
+typedef mary_status decode_numbers(const uint8_t *bytes, size_t size, mary_byte_array *array);
+
+/* Element (and 4: by the coder of floats), row length and rows, then a stream of numbers. */
 static void numbers(bool planes, const uint8_t *bytes, size_t size)
 {
     if (size < 3)
         return;
+    decode_numbers *decode = planes ? mary_planes_decode : (bytes[0] & 4) != 0 ? mary_floats_decode : mary_bytes_decode;
     mary_byte_array array = {.element = 1 << (bytes[0] & 3), .row_length = 1 + bytes[1]};
     array.size = (size_t)array.element * array.row_length * bytes[2];
     array.bytes = mary_calloc(array.size + 1, 1);
-    if (array.bytes != NULL && array.size <= MOST_CODES &&
-        (planes ? mary_planes_decode : mary_bytes_decode)(bytes + 3, size - 3, &array) == MARY_OK)
+    if (array.bytes != NULL && array.size <= MOST_CODES && decode(bytes + 3, size - 3, &array) == MARY_OK)
         fuzz_touch(array.bytes, array.size);
     mary_free(array.bytes);
 }

@@ -49,18 +49,20 @@ static int write_codes(const char *folder)
 
 static int write_numbers(const char *folder)
 {
+    static const char *const names[] = {"bytes", "planes", "floats"};
+    static mary_status (*const encode[])(const mary_byte_array *,
+                                         mary_buffer *) = {mary_bytes_encode, mary_planes_encode, mary_floats_encode};
     int failed = 0;
-    for (int planes = 0; planes < 2 && !failed; planes++) {
+    for (int coder = 0; coder < 3 && !failed; coder++) {
         float values[60];
         mary_buffer out = {0};
         for (int i = 0; i < 60; i++)
             values[i] = (float)(i % 13) / 7 - 1;
         const mary_byte_array array = {
             .bytes = (uint8_t *)values, .size = sizeof values, .element = 4, .coded = 2, .row_length = 12};
-        mary_buffer_byte(&out, 5 + (unsigned)planes);
-        mary_buffer_put(&out, (const uint8_t[]){2, 11, 5}, 3);
-        mary_status status = planes ? mary_planes_encode(&array, &out) : mary_bytes_encode(&array, &out);
-        failed = status != MARY_OK || write_file(folder, planes ? "planes" : "bytes", out.bytes, out.size);
+        mary_buffer_byte(&out, coder == 1 ? 6 : 5);
+        mary_buffer_put(&out, (const uint8_t[]){coder == 2 ? 2 | 4 : 2, 11, 5}, 3);
+        failed = encode[coder](&array, &out) != MARY_OK || write_file(folder, names[coder], out.bytes, out.size);
         mary_buffer_free(&out);
     }
     return failed;

@@ -1,4 +1,7 @@
 /* Every coder gives back what it was given, and damaged streams never more than an error or other codes. */
+#include <math.h>
+
+#include "onnx/coding/floats_model.h"
 #include "onnx/coding/planes.h"
 #include "onnx/coding/symbols_model.h"
 #include "tests/convert/coding/matrices.h"
@@ -135,32 +138,37 @@ START_TEST(an_alphabet_of_one_code_cannot_have_it_isolated)
 }
 END_TEST
 
-static void check_numbers(mary_byte_array *array, bool planes)
+typedef struct numbers_coder {
+    mary_status (*encode)(const mary_byte_array *array, mary_buffer *out);
+    mary_status (*decode)(const uint8_t *bytes, size_t size, mary_byte_array *array);
+} numbers_coder;
+
+static const numbers_coder by_bytes = {mary_bytes_encode, mary_bytes_decode},
+                           by_planes = {mary_planes_encode, mary_planes_decode},
+                           by_floats = {mary_floats_encode, mary_floats_decode};
+
+/* Returns the size of the stream. */
+static size_t check_numbers(const mary_byte_array *array, const numbers_coder *coder)
 {
     mary_buffer stream = {0};
     mary_byte_array decoded = *array;
     decoded.bytes = mary_calloc(array->size + 1, 1);
-    assert_ok(planes ? mary_planes_encode(array, &stream) : mary_bytes_encode(array, &stream));
-    uint8_t *copy = mary_alloc(stream.size);
-    memcpy(copy, stream.bytes, stream.size);
-    assert_ok(planes ? mary_planes_decode(copy, stream.size, &decoded)
-                     : mary_bytes_decode(copy, stream.size, &decoded));
+    assert_ok(coder->encode(array, &stream));
+    const size_t size = stream.size;
+    uint8_t *copy = mary_alloc(size);
+    memcpy(copy, stream.bytes, size);
+    assert_ok(coder->decode(copy, size, &decoded));
     ck_assert_mem_eq(decoded.bytes, array->bytes, array->size);
-    for (size_t i = 0; i < stream.size; i += 1 + stream.size / 50) { /* cut short, and damaged */
-        if (planes)
-            mary_planes_decode(copy, i, &decoded);
-        else
-            mary_bytes_decode(copy, i, &decoded);
+    for (size_t i = 0; i < size; i += 1 + size / 50) { /* cut short, and damaged */
+        coder->decode(copy, i, &decoded);
         copy[i] ^= 0x55;
-        if (planes)
-            mary_planes_decode(copy, stream.size, &decoded);
-        else
-            mary_bytes_decode(copy, stream.size, &decoded);
+        coder->decode(copy, size, &decoded);
         copy[i] ^= 0x55;
     }
     mary_free(copy);
     mary_free(decoded.bytes);
     mary_buffer_free(&stream);
+    return size;
 }
 
 START_TEST(numbers_and_text_come_back)
@@ -173,19 +181,60 @@ START_TEST(numbers_and_text_come_back)
             for (int coded = element; coded > 0; coded /= 2) {
                 mary_byte_array array = {
                     .bytes = bytes, .size = sizeof bytes, .element = element, .coded = coded, .row_length = 30};
-                check_numbers(&array, false);
-                check_numbers(&array, true);
+                check_numbers(&array, &by_bytes);
+                check_numbers(&array, &by_planes);
                 array.row_length = sizeof bytes / (size_t)element;
-                check_numbers(&array, true);
+                check_numbers(&array, &by_planes);
             }
         }
+        for (size_t row = 1; row <= sizeof bytes / 4; row += row < 4 ? 1 : 199)
+            check_numbers(&(mary_byte_array){.bytes = bytes, .size = sizeof bytes, .element = 4, .row_length = row},
+                          &by_floats);
         for (size_t size = 0; size < 20; size++)
-            check_numbers(&(mary_byte_array){.bytes = bytes, .size = size}, false);
-        check_numbers(&(mary_byte_array){.bytes = bytes, .size = sizeof bytes}, false);
+            check_numbers(&(mary_byte_array){.bytes = bytes, .size = size}, &by_bytes);
+        check_numbers(&(mary_byte_array){.bytes = bytes, .size = sizeof bytes}, &by_bytes);
     }
+}
+END_TEST
+
+/* Every bit pattern comes back: zeros of both signs, infinities, NaNs with their payload, exponents far apart. */
+START_TEST(all_floats_come_back)
+{
+    static const uint32_t odd[] = {0,          0x80000000, 0x7f800000, 0xff800000, 0x7fc12345, 0xffffffff,
+                                   0x00000001, 0x7f7fffff, 0x3f800000, 0x3f800000, 0x80000001, 0};
+    uint32_t numbers[12 * 12];
+    for (int i = 0; i < 12 * 12; i++)
+        numbers[i] = odd[i % 12 * (i / 12) % 12];
+    for (size_t row = 1; row <= 12 * 12; row++)
+        check_numbers(&(mary_byte_array){(uint8_t *)numbers, sizeof numbers, .element = 4, .row_length = row},
+                      &by_floats);
+    check_numbers(&(mary_byte_array){(uint8_t *)numbers, 0, .element = 4, .row_length = 1}, &by_floats);
+}
+END_TEST
+
+/* Rows of 5 levels in tables of 16, each row with a scale of its own, and one level zero: of 4 * 16 numbers that are no
+ * padding only the bits of the mantissa are new, and of levels that are multiples of 1/1024 few of these. */
+START_TEST(tables_of_levels_cost_what_is_new_in_them)
+{
+    float exact[64 * 16], rounded[64 * 16];
+    for (int row = 0; row < 64; row++) {
+        for (int k = 0; k < 16; k++) {
+            const double level = ((k < 5 ? k : 4) - 1) * (1 + random_bits() % 1000 / 1e6) * (1 + row % 7 / 10.0);
+            exact[row * 16 + k] = k < 5 ? (float)level : exact[row * 16 + 4];
+            rounded[row * 16 + k] = (float)(lround((double)exact[row * 16 + k] * 1024) / 1024.0);
+        }
+    }
+    mary_byte_array array = {.bytes = (uint8_t *)exact, .size = sizeof exact, .element = 4, .row_length = 16};
+    const size_t size = check_numbers(&array, &by_floats);
+    ck_assert_uint_lt(size, 64 * 4 * 26 / 8);
+    array.coded = 4;
+    ck_assert_uint_lt(size, check_numbers(&array, &by_bytes));
+    array.bytes = (uint8_t *)rounded;
+    ck_assert_uint_lt(check_numbers(&array, &by_floats), size * 3 / 5);
 }
 END_TEST
 
 MARY_TEST_MAIN("convert/coding/coders", codes_come_back, more_codes_than_a_block_come_back,
                arithmetic_coders_get_below_what_huffman_can, damaged_streams_are_errors_or_other_codes,
-               an_alphabet_of_one_code_cannot_have_it_isolated, numbers_and_text_come_back)
+               an_alphabet_of_one_code_cannot_have_it_isolated, numbers_and_text_come_back, all_floats_come_back,
+               tables_of_levels_cost_what_is_new_in_them)

@@ -307,15 +307,16 @@ END_TEST
 /* A stream of 20 bytes that claims 2^60 weights, or a gigabyte, gets no memory. */
 START_TEST(large_claims_are_refused_before_anything_is_allocated)
 {
-    static const uint8_t huge[20] = {'M', 'P', 1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x0f, 1, 1, 1};
-    static const uint8_t large[20] = {'M', 'P', 1, 0x80, 0x80, 0x80, 0x80, 4, 1, 1, 1, 0, 0, 0, 0};
-    static const uint8_t newer[20] = {'M', 'P', 2};
+    static const uint8_t huge[20] = {
+        'M', 'P', MARY_PACKED_VERSION, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x0f, 1, 1, 1};
+    static const uint8_t large[20] = {'M', 'P', MARY_PACKED_VERSION, 0x80, 0x80, 0x80, 0x80, 4, 1, 1, 1, 0, 0, 0, 0};
+    static const uint8_t newer[20] = {'M', 'P', MARY_PACKED_VERSION + 1};
     uint8_t *plain;
     size_t size;
     int64_t before = mary_memory_count();
     assert_fails(mary_packed_expand(huge, sizeof huge, 0, &plain, &size), MARY_ERROR_INVALID, "cut short");
     assert_fails(mary_packed_expand(large, sizeof large, 0, &plain, &size), MARY_ERROR_INVALID, "claims to stand for");
-    assert_fails(mary_packed_expand(newer, sizeof newer, 0, &plain, &size), MARY_ERROR_UNSUPPORTED, "version 2");
+    assert_fails(mary_packed_expand(newer, sizeof newer, 0, &plain, &size), MARY_ERROR_UNSUPPORTED, "version 3");
     ck_assert_int_eq(mary_memory_count(), before);
 
     /* The same in the directory, behind a checksum that is right: 2^30 x 2^30 codes. */
