@@ -8,7 +8,7 @@
 #include "cli/verbs.h"
 
 typedef struct arguments {
-    const char *input, *output, *report;
+    const char *input, *output, *report, *teacher;
     mary_data_options data;
     mary_tune_options tune;
     const char *loss;
@@ -41,6 +41,7 @@ enum {
     KEY_HOLDOUT,
     KEY_AUGMENT,
     KEY_LOSS,
+    KEY_TEACHER,
     KEY_TEMPERATURE,
     KEY_LABEL_SHARE,
     KEY_LOGITS,
@@ -76,6 +77,7 @@ static const struct argp_option options[] = {
     {"augment", KEY_AUGMENT, "crop=N,flip", 0, "Shift images by up to N pixels, mirror every other one", 2},
     {"loss", KEY_LOSS, "NAME", 0,
      "cross-entropy (default where there are labels), or distillation: learn what the model says now", 2},
+    {"teacher", KEY_TEACHER, "FILE", 0, "Learn what this model says instead (implies --loss distillation)", 2},
     {"temperature", KEY_TEMPERATURE, "T", 0, "Of the distillation (default 2)", 2},
     {"label-share", KEY_LABEL_SHARE, "PART", 0,
      "Of the distillation: the true class's part of what is learnt (default 0)", 2},
@@ -171,6 +173,9 @@ static error_t parse_training(int key, char *argument, struct argp_state *state)
             return mary_cli_usage(state, "--loss is cross-entropy or distillation, not '%s'", argument);
         given->loss = argument;
         return 0;
+    case KEY_TEACHER:
+        given->teacher = argument;
+        return 0;
     case KEY_TEMPERATURE:
         return mary_cli_parse_double(state, "--temperature", argument, 0.01, 1e3, &tune->temperature);
     case KEY_LABEL_SHARE:
@@ -203,6 +208,8 @@ static error_t check(const arguments *given, const struct argp_state *state)
         return mary_cli_usage(state, "--data PATH is missing: what is the model to be trained with?");
     if (given->tune.resume && given->tune.checkpoint == NULL)
         return mary_cli_usage(state, "--resume goes with --checkpoint FILE");
+    if (given->teacher != NULL && given->loss != NULL && strcmp(given->loss, "distillation") != 0)
+        return mary_cli_usage(state, "--teacher goes with --loss distillation");
     return 0;
 }
 
@@ -347,7 +354,7 @@ static void print(const arguments *given, const outcome *out)
 
 static mary_status tune(arguments *given)
 {
-    mary_model *model = NULL;
+    mary_model *model = NULL, *teacher = NULL;
     mary_cli_samples samples = {0};
     mary_output place;
     outcome out = {.quiet = given->quiet};
@@ -356,6 +363,8 @@ static mary_status tune(arguments *given)
     MARY_TRY(mary_output_open(&place, given->output)); /* so that hours of training are not for nothing */
     mary_output_discard(&place);
     MARY_TRY(mary_model_load(given->input, &model));
+    if (given->teacher != NULL)
+        MARY_TRY_GOTO(mary_model_load(given->teacher, &teacher), done);
     MARY_TRY_GOTO(mary_cli_samples_open(&samples, &given->data, model), done);
     if (samples.unscaled)
         mary_cli_warn("mary tune", "8-bit data goes into the model unscaled: is --scale 1/255 missing?");
@@ -366,7 +375,8 @@ static mary_status tune(arguments *given)
     if (given->report != NULL)
         out.epochs = json_array();
     given->tune.labels = samples.labelled;
-    given->tune.distil = given->loss != NULL && strcmp(given->loss, "distillation") == 0;
+    given->tune.distil = teacher != NULL || (given->loss != NULL && strcmp(given->loss, "distillation") == 0);
+    given->tune.teacher = teacher;
     given->tune.batch = given->data.batch;
     given->tune.progress = on_epoch;
     given->tune.progress_context = &out;
@@ -381,6 +391,7 @@ done:
     json_decref(out.epochs);
     mary_cli_samples_close(&samples);
     mary_model_free(&model);
+    mary_model_free(&teacher);
     return status;
 }
 

@@ -76,6 +76,7 @@ typedef struct mary_loss {
     const int64_t *labels; /* N * pixels */
     const float *targets;  /* like the output */
     float temperature;     /* 0: 1 */
+    int64_t target_count;  /* elements of `targets`: others than the output has are an error; 0: not checked */
 } mary_loss;
 
 typedef struct mary_loss_result {
@@ -207,22 +208,24 @@ typedef void mary_tune_progress(void *context, const mary_tune_epoch *epoch);
 
 /* Zeroed is the default. */
 typedef struct mary_tune_options {
-    const char *output;      /* graph output with the logits; NULL: the first */
-    bool labels;             /* samples have true classes; else what the model says now is what is learnt */
-    bool distil;             /* learn what the model says now although there are labels */
-    double temperature;      /* of that; 0: 2 */
-    double label_share;      /* of that: the true class's part of what is learnt, 0..1 (needs `labels`) */
-    double keep;             /* part of the weights that is not pruned, above 0; 0: 0.1. 1: nothing is */
-    bool per_layer;          /* that part of every layer, not of the model */
-    bool no_levels;          /* what comes out is the pruned float model, trained on */
-    int levels;              /* values of a layer besides zero, 1..255; 0: 15 */
-    const char *method;      /* that chooses them: as in mary_convert_options, but for "feedback"; NULL: "kmeans" */
-    const char *importance;  /* what a weight's squared error counts for the method, measured on training samples:
-                              * "hessian", "fisher", "adam" (square root of its second moment, of the training before),
-                              * "none"; NULL or "auto": as the method would have it */
-    double entropy;          /* as in mary_convert_options */
-    bool per_model;          /* one set of levels for all layers */
-    int64_t epochs;          /* 0: 20; MARY_NO_EPOCHS: none */
+    const char *output;        /* graph output with the logits; NULL: the first */
+    bool labels;               /* samples have true classes; else what the teacher says is what is learnt */
+    bool distil;               /* learn what the teacher says although there are labels */
+    const mary_model *teacher; /* inputs, and the output that is learnt, as the model's; the caller's. NULL: the model
+                                * as it is given */
+    double temperature;        /* of that; 0: 2 */
+    double label_share;        /* of that: the true class's part of what is learnt, 0..1 (needs `labels`) */
+    double keep;               /* part of the weights that is not pruned, above 0; 0: 0.1. 1: nothing is */
+    bool per_layer;            /* that part of every layer, not of the model */
+    bool no_levels;            /* what comes out is the pruned float model, trained on */
+    int levels;                /* values of a layer besides zero, 1..255; 0: 15 */
+    const char *method;        /* that chooses them: as in mary_convert_options, but for "feedback"; NULL: "kmeans" */
+    const char *importance;    /* what a weight's squared error counts for the method, measured on training samples:
+                                * "hessian", "fisher", "adam" (square root of its second moment, of the training before),
+                                * "none"; NULL or "auto": as the method would have it */
+    double entropy;            /* as in mary_convert_options */
+    bool per_model;            /* one set of levels for all layers */
+    int64_t epochs;            /* 0: 20; MARY_NO_EPOCHS: none */
     int64_t level_epochs;    /* the last of these train the levels; 0: a quarter, at least one; MARY_NO_EPOCHS: none */
     int64_t batch;           /* samples in a step; 0: 64 */
     double rate, level_rate; /* Adam's; 0: 1e-3, and a tenth of `rate` */

@@ -104,6 +104,9 @@ mary_status mary_loss_check(const mary_loss *loss, const mary_shape *output)
         return mary_fail(MARY_ERROR_USAGE, "there is no loss number %d", (int)loss->kind);
     if (loss->targets == NULL)
         return mary_fail(MARY_ERROR_USAGE, "this loss needs targets");
+    if (loss->target_count != 0 && loss->target_count != mary_shape_count(output))
+        return mary_fail(MARY_ERROR_INVALID, "%lld targets for an output of shape %s", (long long)loss->target_count,
+                         mary_shape_format(output, text, sizeof text));
     if (loss->kind == MARY_LOSS_DIVERGENCE && !(loss->temperature >= 0.0f && loss->temperature < 1e6f))
         return mary_fail(MARY_ERROR_USAGE, "the temperature is %g", (double)loss->temperature);
     return MARY_OK;

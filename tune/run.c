@@ -49,7 +49,7 @@ static mary_status create_teacher(mary_tuning *t, const mary_model *model)
     mary_model *copy = NULL;
     if (t->options.labels && !t->options.distil)
         return MARY_OK;
-    MARY_TRY(mary_model_copy(model, &copy));
+    MARY_TRY(mary_model_copy(t->options.teacher != NULL ? t->options.teacher : model, &copy));
     MARY_TRY(mary_session_create(&copy, &(mary_session_options){.threads = t->options.threads}, &t->teacher));
     for (int i = 0; wanted != NULL && i < mary_session_output_count(t->teacher); i++) {
         mary_array output;
@@ -57,7 +57,7 @@ static mary_status create_teacher(mary_tuning *t, const mary_model *model)
         if (strcmp(output.name, wanted) == 0)
             t->teacher_output = i;
     }
-    return MARY_OK;
+    return MARY_OK; /* a name that the model does not have is the trainer's to report; a teacher may name its own */
 }
 
 static mary_status training_sample(void *context, int64_t index, float *values, int64_t *label)
@@ -133,14 +133,17 @@ static mary_array input_of(const mary_tuning *t, int64_t size)
     return input;
 }
 
-/* What the model as given says of a batch: logits, to be freed. */
-static mary_status ask_teacher(const mary_tuning *t, const mary_array *input, mary_array *logits)
+/* What the teacher says of a batch: logits, to be freed. */
+static mary_status ask_teacher(const mary_tuning *t, const mary_array *batch, mary_array *logits)
 {
     const int count = mary_session_output_count(t->teacher);
+    mary_array input = *batch, its;
+    MARY_TRY(mary_session_input(t->teacher, 0, &its));
+    input.name = its.name; /* a model of its own may call it otherwise */
     mary_array *outputs = mary_calloc((size_t)count, sizeof *outputs);
     if (outputs == NULL)
         return mary_fail_memory((size_t)count * sizeof *outputs);
-    mary_status status = mary_session_run(t->teacher, input, 1, outputs, count);
+    mary_status status = mary_session_run(t->teacher, &input, 1, outputs, count);
     if (status == MARY_OK) {
         *logits = outputs[t->teacher_output];
         outputs[t->teacher_output] = (mary_array){0};
@@ -150,7 +153,7 @@ static mary_status ask_teacher(const mary_tuning *t, const mary_array *input, ma
             status = mary_fail(MARY_ERROR_UNSUPPORTED, "output '%s' is not float", logits->name);
     }
     mary_free(outputs);
-    return status;
+    return status == MARY_OK || t->options.teacher == NULL ? status : mary_fail_context(status, "the teacher");
 }
 
 /* softmax(logits / T) becomes (1 - share) of itself and share of the true class: rows [positions, classes] of an output
@@ -193,7 +196,10 @@ static mary_status pass(mary_tuning *t, int64_t size, bool teach, pass_kind kind
         MARY_TRY_GOTO(ask_teacher(t, &input, &logits), done);
         if (kind == GRADIENT && t->options.label_share > 0)
             MARY_TRY_GOTO(mix_in_labels(t, size, &logits), done);
-        loss = (mary_loss){MARY_LOSS_DIVERGENCE, NULL, logits.data, (float)t->options.temperature};
+        loss = (mary_loss){.kind = MARY_LOSS_DIVERGENCE,
+                           .targets = logits.data,
+                           .temperature = (float)t->options.temperature,
+                           .target_count = (int64_t)(logits.bytes / sizeof(float))};
     }
     status = kind == GRADIENT ? mary_trainer_gradient(t->trainer, &input, 1, &loss, curvature, result)
                               : mary_trainer_loss(t->trainer, &input, 1, &loss, result);

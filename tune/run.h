@@ -10,7 +10,7 @@ typedef struct mary_tuning {
     mary_split split;
     mary_trainer *trainer;
     mary_optimiser *optimiser;
-    mary_session *teacher; /* the model as it was given; NULL: labels are learnt */
+    mary_session *teacher; /* options.teacher, or the model as it was given; NULL: labels are learnt */
     mary_batches *batches;
     mary_tuned_layers layers;
     int64_t prune_epochs, level_start; /* epochs [0, prune_epochs) prune, [level_start, ...) train the levels */

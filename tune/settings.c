@@ -124,12 +124,22 @@ uint64_t mary_tune_identity(const mary_tune_options *o, const mary_samples *samp
 {
     const double numbers[] = {o->temperature,  o->keep,    o->rate,    o->level_rate,
                               o->weight_decay, o->holdout, o->entropy, o->label_share};
-    const int64_t counts[] = {
-        o->labels,        o->distil,        o->per_layer,
-        o->no_levels,     o->per_model,     mary_tune_importance_of(o),
-        o->levels,        o->epochs,        o->level_epochs,
-        o->batch,         o->crop,          o->flip,
-        (int64_t)o->seed, samples->samples, (int64_t)strlen(o->schedule)}; /* of which all names have another length */
+    const int64_t counts[] = {o->labels,
+                              o->distil,
+                              o->teacher != NULL,
+                              o->per_layer,
+                              o->no_levels,
+                              o->per_model,
+                              mary_tune_importance_of(o),
+                              o->levels,
+                              o->epochs,
+                              o->level_epochs,
+                              o->batch,
+                              o->crop,
+                              o->flip,
+                              (int64_t)o->seed,
+                              samples->samples,
+                              (int64_t)strlen(o->schedule)}; /* of which all names have another length */
     uint64_t sum = 0;
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
         sum = add(sum, &numbers[i], sizeof numbers[i]);

@@ -169,6 +169,8 @@ START_TEST(hostile_arguments_are_refused)
         {"tune m.onnx t.onnx --data d.npz --entropy inf", 2, "--entropy"},
         {"tune m.onnx t.onnx --data d.npz --label-share 1.5 --loss distillation", 2, "--label-share"},
         {"tune m.onnx t.onnx --data d.npz --label-share 0.5", 2, "needs labels and distillation"},
+        {"tune m.onnx t.onnx --data d.npz --teacher none.onnx", 3, "none.onnx"},
+        {"tune m.onnx t.onnx --data d.npz --teacher m.onnx --loss cross-entropy", 2, "--teacher"},
         {"tune m.onnx t.onnx --data d.npz --schedule linear", 2, "linear"},
         {"tune m.onnx t.onnx --data d.npz --loss l1", 2, "l1"},
         {"tune m.onnx t.onnx --data d.npz --augment rotate", 2, "rotate"},

@@ -62,6 +62,36 @@ END_TEST
 
 /* ---- the parts ---- */
 
+/* A model that says nothing of use learns from one that does; pruning and levels do not undo it. */
+START_TEST(a_teacher_is_learnt_from)
+{
+    mary_tune_options options = usual;
+    mary_tune_result alone, taught, result;
+    size_t size;
+    mary_model *teacher = network(-1), *other = build_model(13);
+    options.keep = 1;
+    options.no_levels = true;
+    assert_ok(mary_tune(&teacher, &data, &options, &result));
+    ck_assert(result.after > 0.9);
+    options.distil = true;
+    mary_free(tuned(&options, &alone, &size)); /* from itself */
+    options.teacher = teacher;
+    mary_free(tuned(&options, &taught, &size));
+    ck_assert_msg(taught.after > 0.9 && taught.after > alone.after, "right: %g by the teacher, %g by itself",
+                  taught.after, alone.after);
+
+    /* One whose output is larger: nothing is read behind what it says. */
+    build_input(other->proto->graph, "x", MARY_FLOAT, SHAPE(-1, FEATURES));
+    build_node(other->proto->graph, "Relu", "x", "y");
+    build_output(other->proto->graph, "y", MARY_FLOAT, SHAPE(-1, FEATURES));
+    options.teacher = other;
+    mary_model *model = network(-1);
+    assert_fails(mary_tune(&model, &data, &options, NULL), MARY_ERROR_INVALID, "targets for an output");
+    mary_model_free(&teacher);
+    mary_model_free(&other);
+}
+END_TEST
+
 /* Labels that the model does not agree with are learnt by as much as they count. */
 START_TEST(labels_take_part_in_what_the_model_says)
 {
@@ -330,8 +360,9 @@ START_TEST(memory_that_runs_out_is_reported)
 END_TEST
 
 MARY_TEST_MAIN("tune/tune", a_network_learns_with_few_weights_of_few_values,
-               without_labels_the_model_itself_is_what_is_learnt, labels_take_part_in_what_the_model_says,
-               pruned_weights_stay_zero_whatever_the_optimiser_does, pruning_keeps_the_largest_of_every_layer,
+               without_labels_the_model_itself_is_what_is_learnt, a_teacher_is_learnt_from,
+               labels_take_part_in_what_the_model_says, pruned_weights_stay_zero_whatever_the_optimiser_does,
+               pruning_keeps_the_largest_of_every_layer,
 
                every_sample_is_trained_with_or_held_out, threads_do_not_change_a_bit,
                a_killed_tuning_goes_on_to_the_same_bits, options_that_make_no_sense_are_refused,
