@@ -36,6 +36,8 @@ enum {
     KEY_LEVEL_EPOCHS,
     KEY_RATE,
     KEY_LEVEL_RATE,
+    KEY_RELATIVE,
+    KEY_WARMUP,
     KEY_SCHEDULE,
     KEY_DECAY,
     KEY_HOLDOUT,
@@ -72,6 +74,10 @@ static const struct argp_option options[] = {
      "The last of these train the levels (default: a quarter); the first half of the others prunes", 2},
     {"rate", KEY_RATE, "R", 0, "Adam's learning rate (default 0.001)", 2},
     {"level-rate", KEY_LEVEL_RATE, "R", 0, "The same for levels (default: a tenth of it)", 2},
+    {"relative-rates", KEY_RELATIVE, NULL, 0,
+     "Rates are parts of the weights' own size, layer by layer (default rate then 0.01): for deep networks", 2},
+    {"warmup", KEY_WARMUP, "EPOCHS", 0, "So many first ones rise to the rate, and again with the levels (default 0)",
+     2},
     {"schedule", KEY_SCHEDULE, "NAME", 0, "Of the rates: cosine (default), constant, steps or exponential", 2},
     {"weight-decay", KEY_DECAY, "R", 0, "Times the weight is added to its gradient (default 0)", 2},
     {"augment", KEY_AUGMENT, "crop=N,flip", 0, "Shift images by up to N pixels, mirror every other one", 2},
@@ -161,6 +167,11 @@ static error_t parse_training(int key, char *argument, struct argp_state *state)
         return mary_cli_parse_double(state, "--rate", argument, 1e-12, 1e3, &tune->rate);
     case KEY_LEVEL_RATE:
         return mary_cli_parse_double(state, "--level-rate", argument, 1e-12, 1e3, &tune->level_rate);
+    case KEY_RELATIVE:
+        tune->relative = true;
+        return 0;
+    case KEY_WARMUP:
+        return mary_cli_parse_double(state, "--warmup", argument, 0, 1e6, &tune->warmup);
     case KEY_SCHEDULE:
         tune->schedule = argument;
         return 0;

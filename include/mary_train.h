@@ -107,6 +107,9 @@ typedef struct mary_optimiser_options {
     double beta1, beta2; /* adam, amsgrad; 0: 0.9 and 0.999 */
     double epsilon;      /* 0: 1e-8 */
     double weight_decay; /* times the value is added to the gradient */
+    bool relative;       /* the rate is times the root mean square of each parameter's values that are not zero, which
+                          * is at least 1e-3: a step is a part of the weights' own size (Shazeer and Stern, Adafactor,
+                          * 2018). Networks with folded BatchNormalization have layers a factor of ten apart. */
 } mary_optimiser_options;
 
 MARY_API mary_status mary_optimiser_create(mary_trainer *trainer, const mary_optimiser_options *options,
@@ -228,7 +231,9 @@ typedef struct mary_tune_options {
     int64_t epochs;            /* 0: 20; MARY_NO_EPOCHS: none */
     int64_t level_epochs;    /* the last of these train the levels; 0: a quarter, at least one; MARY_NO_EPOCHS: none */
     int64_t batch;           /* samples in a step; 0: 64 */
-    double rate, level_rate; /* Adam's; 0: 1e-3, and a tenth of `rate` */
+    double rate, level_rate; /* Adam's; 0: 1e-3 (relative: 1e-2), and a tenth of `rate` */
+    bool relative;           /* rates are relative, as in mary_optimiser_options; not with `per_model` */
+    double warmup;           /* so many epochs first rise to the rate, before the levels and again with them */
     const char *schedule;    /* of the rate over pruning and training, and again over the levels: "cosine" to zero,
                               * "constant", "steps" (three, a tenth each) or "exponential" (to a hundredth);
                               * NULL: "cosine" */

@@ -6,6 +6,8 @@
 
 #include "onnx/memory.h"
 
+#define LEAST_SIZE 1e-3 /* zeros have to grow, too */
+
 static const mary_optimiser_kind *const kinds[] = {&mary_optimise_sgd, &mary_optimise_adam, &mary_optimise_amsgrad};
 enum { KINDS = sizeof kinds / sizeof kinds[0] };
 
@@ -58,6 +60,15 @@ mary_status mary_optimiser_create(mary_trainer *trainer, const mary_optimiser_op
         optimiser->options.beta2 = 0.999;
     if (options->epsilon == 0)
         optimiser->options.epsilon = 1e-8;
+    if (options->relative) {
+        const size_t bytes = (size_t)trainer->parameter_count * sizeof *optimiser->sizes;
+        optimiser->sizes = mary_alloc(bytes);
+        if (optimiser->sizes == NULL) {
+            status = mary_fail_memory(bytes);
+            mary_optimiser_free(&optimiser);
+            return status;
+        }
+    }
     for (int i = 0; i < kind->states; i++) {
         optimiser->states[i] = mary_alloc_aligned(trainer->total * sizeof(float));
         if (optimiser->states[i] == NULL) {
@@ -78,6 +89,7 @@ void mary_optimiser_free(mary_optimiser **optimiser_pointer)
         return;
     for (int i = 0; i < MARY_OPTIMISER_STATES; i++)
         mary_free(optimiser->states[i]);
+    mary_free(optimiser->sizes);
     mary_free(optimiser);
     *optimiser_pointer = NULL;
 }
@@ -87,30 +99,58 @@ typedef struct stepping {
     double rate;
 } stepping;
 
-static void task(void *context, int64_t begin, int64_t end, int thread)
+static void step_slice(const mary_optimiser *o, int64_t begin, int64_t end, double rate)
 {
-    const stepping *s = context;
-    const mary_optimiser *o = s->optimiser;
-    (void)thread;
     mary_optimiser_slice slice = {.values = o->trainer->values + begin,
                                   .gradients = o->trainer->gradients + begin,
                                   .count = end - begin,
                                   .step = o->steps,
-                                  .rate = s->rate,
+                                  .rate = rate,
                                   .options = &o->options};
     for (int i = 0; i < o->kind->states; i++)
         slice.states[i] = o->states[i] + begin;
     o->kind->step(&slice);
 }
 
+static void task(void *context, int64_t begin, int64_t end, int thread)
+{
+    const stepping *s = context;
+    const mary_optimiser *o = s->optimiser;
+    (void)thread;
+    if (o->sizes == NULL) {
+        step_slice(o, begin, end, s->rate);
+        return;
+    }
+    for (int i = 0; i < o->trainer->parameter_count; i++) {
+        const mary_trained *p = &o->trainer->parameters[i];
+        const int64_t first = (int64_t)p->offset, last = first + p->count;
+        const int64_t from = first > begin ? first : begin, to = last < end ? last : end;
+        if (from < to)
+            step_slice(o, from, to, s->rate * o->sizes[i]);
+    }
+}
+
+static double size_of(const float *values, int64_t count)
+{
+    double squares = 0;
+    int64_t kept = 0;
+    for (int64_t i = 0; i < count; i++) {
+        squares += (double)values[i] * (double)values[i];
+        kept += values[i] != 0;
+    }
+    return kept > 0 ? fmax(sqrt(squares / (double)kept), LEAST_SIZE) : LEAST_SIZE;
+}
+
 mary_status mary_optimiser_step(mary_optimiser *optimiser, double rate)
 {
     if (!(rate >= 0 && rate < 1e6))
         return mary_fail(MARY_ERROR_USAGE, "the learning rate is %g", rate);
+    const mary_trainer *trainer = optimiser->trainer;
+    for (int i = 0; optimiser->sizes != NULL && i < trainer->parameter_count; i++)
+        optimiser->sizes[i] = size_of(trainer->values + trainer->parameters[i].offset, trainer->parameters[i].count);
     optimiser->steps++;
     stepping s = {optimiser, rate};
-    mary_parallel_for(mary_threads_parallel(optimiser->trainer->threads), (int64_t)optimiser->trainer->total, 16384,
-                      task, &s);
+    mary_parallel_for(mary_threads_parallel(trainer->threads), (int64_t)trainer->total, 16384, task, &s);
     return MARY_OK;
 }
 

@@ -32,6 +32,7 @@ struct mary_optimiser {
     mary_optimiser_options options;
     int64_t steps;
     float *states[MARY_OPTIMISER_STATES]; /* trainer->total floats each */
+    double *sizes;                        /* options.relative: of each parameter, what its rate is times; else NULL */
 };
 
 #endif

@@ -231,8 +231,8 @@ mary_status mary_tuning_epoch(mary_tuning *t, int64_t epoch, mary_tune_epoch *do
     mary_schedule schedule;
     double sum = 0;
     int64_t seen = 0;
-    MARY_TRY(mary_tune_schedule(&t->options, levels ? t->options.level_rate : t->options.rate,
-                                (last - first) * t->steps, &schedule));
+    MARY_TRY(mary_tune_schedule(&t->options, levels ? t->options.level_rate : t->options.rate, last - first, t->steps,
+                                &schedule));
     for (int64_t number = 0; number < t->steps; number++) {
         const int64_t step = (epoch - first) * t->steps + number;
         int64_t size;

@@ -58,13 +58,15 @@ static mary_status check(const mary_tune_options *o)
     CHECK(o->batch >= 1 && o->batch <= 1 << 20, "a batch of %lld samples", (long long)o->batch);
     CHECK(o->rate > 0 && o->rate < MOST_RATE, "the rate is %g", o->rate);
     CHECK(o->level_rate > 0 && o->level_rate < MOST_RATE, "the rate of the levels is %g", o->level_rate);
+    CHECK(!o->relative || !o->per_model, "levels of the whole model have no size relative to a layer's weights");
+    CHECK(o->warmup >= 0 && o->warmup <= 1e6, "a warm-up of %g epochs", o->warmup);
     CHECK(o->weight_decay >= 0 && isfinite(o->weight_decay), "the weight decay is %g", o->weight_decay);
     CHECK(o->holdout >= 0 && o->holdout < 1, "the part that is held out is at least 0 and below 1, not %g", o->holdout);
     CHECK(o->temperature > 0 && isfinite(o->temperature), "the temperature is %g", o->temperature);
     CHECK(o->label_share >= 0 && o->label_share <= 1, "the share of the labels is 0 to 1, not %g", o->label_share);
     CHECK(o->label_share == 0 || (o->labels && o->distil), "a share of the labels needs labels and distillation");
     CHECK(!o->resume || o->checkpoint != NULL, "there is no checkpoint to resume from");
-    return mary_tune_schedule(o, o->rate, 1, &schedule);
+    return mary_tune_schedule(o, o->rate, 1, 1, &schedule);
 }
 
 mary_status mary_tune_settle(const mary_tune_options *given, mary_tune_options *o)
@@ -87,7 +89,7 @@ mary_status mary_tune_settle(const mary_tune_options *given, mary_tune_options *
     if (o->batch == 0)
         o->batch = 64;
     if (o->rate == 0)
-        o->rate = 1e-3;
+        o->rate = o->relative ? 1e-2 : 1e-3;
     if (o->level_rate == 0)
         o->level_rate = o->rate / 10;
     if (o->temperature == 0)
@@ -97,8 +99,10 @@ mary_status mary_tune_settle(const mary_tune_options *given, mary_tune_options *
     return check(o);
 }
 
-mary_status mary_tune_schedule(const mary_tune_options *o, double rate, int64_t steps, mary_schedule *schedule)
+mary_status mary_tune_schedule(const mary_tune_options *o, double rate, int64_t epochs, int64_t epoch_steps,
+                               mary_schedule *schedule)
 {
+    const int64_t steps = epochs * epoch_steps;
     const mary_schedule constant = {.rate = rate};
     *schedule = constant;
     if (strcmp(o->schedule, "cosine") == 0)
@@ -110,6 +114,7 @@ mary_status mary_tune_schedule(const mary_tune_options *o, double rate, int64_t 
     else
         CHECK(strcmp(o->schedule, "constant") == 0,
               "the schedule '%s' is none of cosine, constant, steps and exponential", o->schedule);
+    schedule->warmup = (int64_t)ceil(o->warmup * (double)epoch_steps);
     return MARY_OK;
 }
 
@@ -122,12 +127,13 @@ static uint64_t add(uint64_t sum, const void *value, size_t size)
 
 uint64_t mary_tune_identity(const mary_tune_options *o, const mary_samples *samples)
 {
-    const double numbers[] = {o->temperature,  o->keep,    o->rate,    o->level_rate,
-                              o->weight_decay, o->holdout, o->entropy, o->label_share};
+    const double numbers[] = {o->temperature, o->keep,    o->rate,        o->level_rate, o->weight_decay,
+                              o->holdout,     o->entropy, o->label_share, o->warmup};
     const int64_t counts[] = {o->labels,
                               o->distil,
                               o->teacher != NULL,
                               o->per_layer,
+                              o->relative,
                               o->no_levels,
                               o->per_model,
                               mary_tune_importance_of(o),

@@ -7,8 +7,9 @@
 
 /* MARY_ERROR_USAGE naming the option that makes no sense. */
 mary_status mary_tune_settle(const mary_tune_options *given, mary_tune_options *settled);
-/* The schedule of settled options over `steps` steps that begin with `rate`. */
-mary_status mary_tune_schedule(const mary_tune_options *settled, double rate, int64_t steps, mary_schedule *schedule);
+/* The schedule of settled options over epochs of so many steps each, that begin with `rate`. */
+mary_status mary_tune_schedule(const mary_tune_options *settled, double rate, int64_t epochs, int64_t epoch_steps,
+                               mary_schedule *schedule);
 /* What a weight's squared error counts when its level is chosen. */
 typedef enum mary_tune_importance {
     MARY_TUNE_IMPORTANCE_NONE = 0,

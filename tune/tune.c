@@ -39,8 +39,8 @@ static mary_status code(mary_model *model, const mary_tune_options *options)
 static mary_status create_optimiser(mary_tuning *t)
 {
     mary_optimiser_free(&t->optimiser);
-    return mary_optimiser_create(t->trainer, &(mary_optimiser_options){.weight_decay = t->options.weight_decay},
-                                 &t->optimiser);
+    const mary_optimiser_options optimiser = {.weight_decay = t->options.weight_decay, .relative = t->options.relative};
+    return mary_optimiser_create(t->trainer, &optimiser, &t->optimiser);
 }
 
 /* After the last epoch that trains single weights; their codes are a mask. */

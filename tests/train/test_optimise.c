@@ -36,6 +36,12 @@ static void reference(const mary_optimiser_options *o, double *w, const float *g
                       double rate)
 {
     const bool adam = strcmp(o->method, "sgd") != 0, largest = strcmp(o->method, "amsgrad") == 0;
+    double squares = 0, kept = 0;
+    for (int i = 0; i < COUNT; i++) {
+        squares += w[i] * w[i];
+        kept += w[i] != 0;
+    }
+    rate *= o->relative ? sqrt(squares / kept) : 1;
     for (int i = 0; i < COUNT; i++) {
         const double slope = (double)g[i] + o->weight_decay * w[i];
         if (!adam) {
@@ -58,7 +64,9 @@ START_TEST(steps_follow_the_formulas)
                                                  {.method = "sgd", .momentum = 0.9, .weight_decay = 0.01},
                                                  {.method = "adam"},
                                                  {.method = "adam", .beta1 = 0.5, .beta2 = 0.75, .weight_decay = 0.1},
-                                                 {.method = "amsgrad", .beta1 = 0.5, .beta2 = 0.25}};
+                                                 {.method = "amsgrad", .beta1 = 0.5, .beta2 = 0.25},
+                                                 {.method = "adam", .relative = true},
+                                                 {.method = "sgd", .momentum = 0.9, .relative = true}};
     for (size_t k = 0; k < sizeof all / sizeof all[0]; k++) {
         mary_trainer *trainer = open_trainer();
         mary_optimiser *optimiser = NULL;
@@ -86,6 +94,48 @@ START_TEST(steps_follow_the_formulas)
         mary_optimiser_free(&optimiser);
         mary_trainer_free(&trainer);
     }
+}
+END_TEST
+
+/* Two layers whose sizes differ by a factor of 1024: steps differ by it, too. Zeros do not count in the size, and move
+ * like the others; what is all zero has the least size. */
+START_TEST(relative_steps_are_parts_of_each_parameter)
+{
+    static const float large[4] = {1024, -2048, 512, 0}, small[4] = {1, -2, 0.5f, 0}, none[2] = {0, 0};
+    const mary_loss loss = {.kind = MARY_LOSS_SQUARED_ERROR, .targets = (const float[]){3, -1}};
+    float x[2] = {1, 0.5f};
+    const mary_array input = {.name = "x", .type = MARY_FLOAT, .rank = 2, .dims = {1, 2}, .data = x, .bytes = sizeof x};
+    mary_model *model = build_model(13);
+    mary_trainer *trainer = NULL;
+    mary_optimiser *optimiser = NULL;
+    mary_parameter p[3];
+    float before[3][4];
+    build_input(model->proto->graph, "x", MARY_FLOAT, SHAPE(-1, 2));
+    build_floats(model->proto->graph, "w", SHAPE(2, 2), large);
+    build_floats(model->proto->graph, "v", SHAPE(2, 2), small);
+    build_floats(model->proto->graph, "b", SHAPE(2), none);
+    build_node(model->proto->graph, "MatMul", "x,w", "h");
+    build_node(model->proto->graph, "Gemm", "h,v,b", "y");
+    build_output(model->proto->graph, "y", MARY_FLOAT, SHAPE(-1, 2));
+    assert_ok(mary_trainer_create(&model, NULL, &trainer));
+    assert_ok(mary_optimiser_create(trainer, &(mary_optimiser_options){.relative = true}, &optimiser));
+    for (int i = 0; i < 3; i++) {
+        assert_ok(mary_trainer_parameter(trainer, i, &p[i]));
+        memcpy(before[i], p[i].values, (size_t)p[i].count * sizeof(float));
+    }
+    assert_ok(mary_trainer_gradient(trainer, &input, 1, &loss, MARY_CURVATURE_NONE, NULL));
+    assert_ok(mary_optimiser_step(optimiser, 0.01));
+    for (int i = 0; i < 3; i++) { /* Adam's first step is the rate, whatever the gradient */
+        const double size = strcmp(p[i].name, "b") == 0 ? 1e-3 : sqrt(1.75) * (strcmp(p[i].name, "w") == 0 ? 1024 : 1);
+        for (int k = 0; k < p[i].count; k++) {
+            const double step = fabs((double)p[i].values[k] - (double)before[i][k]);
+            if (p[i].gradient[k] != 0)
+                ck_assert_msg(fabs(step - 0.01 * size) < 1e-4 * 0.01 * size, "%s %d: %g, expected %g", p[i].name, k,
+                              step, 0.01 * size);
+        }
+    }
+    mary_optimiser_free(&optimiser);
+    mary_trainer_free(&trainer);
 }
 END_TEST
 
@@ -134,5 +184,5 @@ START_TEST(schedules_follow_their_curves)
 }
 END_TEST
 
-MARY_TEST_MAIN("train/optimise", steps_follow_the_formulas, senseless_options_are_refused,
-               schedules_follow_their_curves)
+MARY_TEST_MAIN("train/optimise", steps_follow_the_formulas, relative_steps_are_parts_of_each_parameter,
+               senseless_options_are_refused, schedules_follow_their_curves)

@@ -208,6 +208,8 @@ START_TEST(threads_do_not_change_a_bit)
         mary_tune_options options = usual;
         size_t size;
         options.distil = distil;
+        options.relative = distil;
+        options.warmup = distil ? 1.5 : 0;
         uint8_t *bytes = tuned(&options, NULL, &size);
         for (options.threads = 2; options.threads < 5; options.threads++)
             assert_same_file(&options, bytes, size);
