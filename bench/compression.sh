@@ -1,14 +1,15 @@
 #!/bin/bash
-# How small `mary tune` and `mary pack` make the MNIST networks, and what that costs in top-1: a Markdown table, which replaces the one in
+# How small `mary tune` and `mary pack` make networks, and what that costs in top-1: a Markdown table, which replaces the one in
 # docs/compression.md.
 #
-#   bench/compression.sh MARY MODELS MNIST.npz WORK
+#   bench/compression.sh MARY MODELS MNIST.npz CIFAR10.npz WORK
 #
-# MODELS holds lenet5.onnx and lenet300.onnx. WORK keeps the tuned models and the state of the training: a second call goes on where the first
-# ended, and measures only what is there. The test images are used to report; what a run looks at is the tenth of the training images that is held
+# MODELS holds lenet5.onnx and lenet300.onnx; ResNet-32 is the one in models/, and CIFAR10.npz comes from models/cifar10.py. WORK keeps the tuned
+# models and the state of the training: a second call goes on where the first ended, and measures only what is there. From nothing it takes two
+# hours on two cores, nearly all of it for ResNet-32. The test images are used to report; what a run looks at is the training images that are held
 # out. Ratios are those of whole files, float .onnx to packed .onnx.
 set -euo pipefail
-mary=$1 models=$2 mnist=$3 work=$4
+mary=$1 models=$2 mnist=$3 cifar10=$4 work=$5
 here=$(cd "$(dirname "$0")/.." && pwd)
 mkdir -p "$work"
 data=(--data "$mnist" --scale 1/255 --mean 0.1307 --std 0.3081)
@@ -23,15 +24,22 @@ packed() { # MODEL CODER: bytes
     stat -c %s "$work/packed.onnx"
 }
 
+# Tunes IN to $work/NAME.onnx unless that is there.
+stage() { # NAME IN OPTIONS...
+    local name=$1 in=$2
+    shift 2
+    if [[ ! -e $work/$name.onnx ]]; then
+        "$mary" tune "$in" "$work/$name.onnx" "${data[@]}" "$@" --checkpoint "$work/$name.checkpoint" --resume --report "$work/$name.json" \
+            >"$work/$name.log" 2>&1
+    fi
+}
+
 row() { # NETWORK OPTIONS...
     local network=$1 float=$models/$1.onnx name out before all huffman
     shift
     name=$network$(printf '%s' "$*" | tr -c 'a-z0-9.=' _)
     out=$work/$name.onnx
-    if [[ ! -e $out ]]; then
-        "$mary" tune "$float" "$out" "${data[@]}" "$@" --checkpoint "$work/$name.checkpoint" --resume --report "$work/$name.json" \
-            >"$work/$name.log" 2>&1
-    fi
+    stage "$name" "${from:-$float}" "$@" ${from:+--teacher "$float"}
     before=$(stat -c %s "$float") all=$(packed "$out" auto) huffman=$(packed "$out" huffman)
     python3 - "$network" "$*" "$(top1 "$float")" "$(top1 "$out")" "$before" "$(stat -c %s "$out")" "$all" "$huffman" <<'PYTHON'
 import sys
@@ -49,6 +57,10 @@ PYTHON
     row lenet5 --keep 0.02 --epochs 8 --augment crop=2
     row lenet300 --keep 0.05 --epochs 16 --augment crop=1
     row lenet300 --keep 0.025 --epochs 16 --augment crop=1
+    models=$here/models from=$work/resnet32-pruned.onnx
+    data=(--data "$cifar10" --scale 1/255 --mean .4914,.4822,.4465 --std .247,.2435,.2616 --batch 128)
+    training=(--holdout 0.02 --augment crop=4,flip --label-share 0.5 --relative-rates)
+    stage resnet32-pruned "$models/resnet32-cifar10.onnx" --keep 0.23 --epochs 34 --no-levels --loss distillation --rate 0.008 --warmup 0.5 "${training[@]}"
 } | tee "$work/table.md"
 
 python3 - "$here/docs/compression.md" "$work/table.md" <<'PYTHON'

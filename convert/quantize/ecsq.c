@@ -2,14 +2,20 @@
  *
  * With a bound on the entropy, from M levels to the first lambda at which the codes have no more bits per weight.
  * Without one, from more than M levels to the first lambda at which no more than M survive. Every lambda starts from
- * where the one before ended. */
+ * where the one before ended.
+ *
+ * Where weights lie evenly, cells do not shrink one by one as lambda rises: the largest swallows its neighbours all at
+ * once, and the entropy falls from far above the bound to far below it. Cells that are not the least cost at any lambda
+ * have to be looked for otherwise. */
 #include "convert/quantize/ecsq.h"
 
 #include <math.h>
 #include <string.h>
 
 #include "convert/quantize/cells.h"
+#include "convert/quantize/dead_zone.h"
 #include "convert/quantize/kmeans.h"
+#include "onnx/memory.h"
 
 enum { MOST_STEPS = 64, SWEEP = 400, SURPLUS = 2 };
 #define FIRST_LAMBDA 1e-4 /* times the variance; below it hardly anything changes */
@@ -165,17 +171,48 @@ static double spread(const mary_ecsq *s)
     return square;
 }
 
+/* `steps`: of lambda. */
+static mary_status sweep(const mary_quantize_input *input, int start, int count, uint8_t *codes, mary_ecsq *s,
+                         int *steps)
+{
+    const bool bounded = input->entropy > 0;
+    MARY_TRY(mary_ecsq_begin(input, start, codes, s));
+    double lambda = FIRST_LAMBDA * spread(s);
+    for (*steps = 0; *steps < SWEEP && lambda > 0 && (bounded ? s->entropy > input->entropy : s->count > count);
+         ++*steps) {
+        mary_ecsq_converge(s, lambda);
+        lambda *= RISE;
+    }
+    return MARY_OK;
+}
+
+/* Equal steps around a dead zone, if they have less error within the bound. */
+static mary_status try_dead_zone(const mary_quantize_input *input, int count, mary_ecsq *s)
+{
+    mary_dead_zone other;
+    uint8_t *codes = mary_alloc((size_t)input->count);
+    if (codes == NULL)
+        return mary_fail_memory((size_t)input->count);
+    mary_status status = mary_dead_zone_search(input, count, codes, &other);
+    if (status == MARY_OK && other.count > 0 && other.distortion < s->distortion) {
+        s->count = other.count;
+        s->distortion = other.distortion;
+        s->entropy = other.entropy;
+        memcpy(s->levels, other.levels, sizeof other.levels);
+        memcpy(s->codes, codes, (size_t)input->count);
+    }
+    mary_free(codes);
+    return status;
+}
+
 mary_status mary_quantize_ecsq(const mary_quantize_input *input, int count, double *levels, uint8_t *codes)
 {
     mary_ecsq s;
     bool bounded = input->entropy > 0;
-    int start = bounded ? count : count * SURPLUS < 256 ? count * SURPLUS : 256;
-    MARY_TRY(mary_ecsq_begin(input, start, codes, &s));
-    double lambda = FIRST_LAMBDA * spread(&s);
-    for (int i = 0; i < SWEEP && lambda > 0 && (bounded ? s.entropy > input->entropy : s.count > count); i++) {
-        mary_ecsq_converge(&s, lambda);
-        lambda *= RISE;
-    }
+    int start = bounded ? count : count * SURPLUS < 256 ? count * SURPLUS : 256, steps;
+    MARY_TRY(sweep(input, start, count, codes, &s, &steps));
+    if (bounded && steps > 0)
+        MARY_TRY(try_dead_zone(input, count, &s));
     if (s.count > count) /* not reached: no lambda of the sweep merges these cells */
         MARY_TRY(mary_ecsq_begin(input, count, codes, &s));
     for (int m = 0; m < count; m++)

@@ -140,6 +140,24 @@ START_TEST(bounds_are_kept_and_cost_error)
 }
 END_TEST
 
+/* Most weights of a large layer are as they were drawn, evenly between two bounds; some have grown. From many levels
+ * lambda goes straight from more than a bit to a tenth of one; the answer is nevertheless near what was allowed. */
+START_TEST(a_bound_below_even_weights_is_used)
+{
+    mary_quantize_input input = {.values = values, .count = 2 * COUNT, .entropy = 0.9};
+    double levels[31], few[7], distortion, entropy, other, other_entropy;
+    state = 11;
+    for (int i = 0; i < 2 * COUNT; i++)
+        values[i] = (float)((draw() - 0.5) * (draw() < 0.03 ? 0.4 : 0.07));
+    assert_ok(mary_quantize_ecsq(&input, 31, levels, codes));
+    measure(&input, levels, codes, &distortion, &entropy);
+    assert_ok(mary_quantize_ecsq(&input, 7, few, codes));
+    measure(&input, few, codes, &other, &other_entropy);
+    ck_assert_msg(entropy <= 0.9 && entropy > 0.6, "%g bits of 0.9 are used", entropy);
+    ck_assert_msg(distortion <= other, "31 levels: error %g, 7 levels: %g", distortion, other);
+}
+END_TEST
+
 typedef mary_status partition(const mary_quantize_input *input, int count, double *levels, uint8_t *codes);
 static partition *const methods[] = {mary_quantize_ecsq, mary_quantize_uniform};
 
@@ -234,6 +252,7 @@ int main(void)
     tcase_add_test(tests, no_half_step_raises_the_objective);
     tcase_add_test(tests, without_lambda_it_is_weighted_kmeans);
     tcase_add_test(tests, bounds_are_kept_and_cost_error);
+    tcase_add_test(tests, a_bound_below_even_weights_is_used);
     tcase_add_loop_test(tests, scaled_importance_changes_nothing, 0, 2);
     tcase_add_loop_test(tests, equal_importance_is_none, 0, 4);
     tcase_add_test(tests, uniform_takes_twice_the_importance_for_two_weights);
