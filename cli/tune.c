@@ -34,6 +34,8 @@ enum {
     KEY_NO_LEVELS,
     KEY_EPOCHS,
     KEY_LEVEL_EPOCHS,
+    KEY_CODED_EPOCHS,
+    KEY_CODED_RATE,
     KEY_RATE,
     KEY_LEVEL_RATE,
     KEY_RELATIVE,
@@ -72,8 +74,11 @@ static const struct argp_option options[] = {
     {"epochs", KEY_EPOCHS, "N", 0, "Passes over the training data in all (default 20; 0: only choose levels)", 2},
     {"level-epochs", KEY_LEVEL_EPOCHS, "N", 0,
      "The last of these train the levels (default: a quarter); the first half of the others prunes", 2},
+    {"coded-epochs", KEY_CODED_EPOCHS, "N", 0,
+     "Before these, so many train weights of which the network sees the levels (default 0)", 2},
     {"rate", KEY_RATE, "R", 0, "Adam's learning rate (default 0.001)", 2},
     {"level-rate", KEY_LEVEL_RATE, "R", 0, "The same for levels (default: a tenth of it)", 2},
+    {"coded-rate", KEY_CODED_RATE, "R", 0, "The same for --coded-epochs (default: a third of it)", 2},
     {"relative-rates", KEY_RELATIVE, NULL, 0,
      "Rates are parts of the weights' own size, layer by layer (default rate then 0.01): for deep networks", 2},
     {"warmup", KEY_WARMUP, "EPOCHS", 0, "So many first ones rise to the rate, and again with the levels (default 0)",
@@ -163,6 +168,10 @@ static error_t parse_training(int key, char *argument, struct argp_state *state)
         return parse_epochs(state, "--epochs", argument, &tune->epochs);
     case KEY_LEVEL_EPOCHS:
         return parse_epochs(state, "--level-epochs", argument, &tune->level_epochs);
+    case KEY_CODED_EPOCHS:
+        return mary_cli_parse_int(state, "--coded-epochs", argument, 0, 1 << 20, &tune->coded_epochs);
+    case KEY_CODED_RATE:
+        return mary_cli_parse_double(state, "--coded-rate", argument, 1e-12, 1e3, &tune->coded_rate);
     case KEY_RATE:
         return mary_cli_parse_double(state, "--rate", argument, 1e-12, 1e3, &tune->rate);
     case KEY_LEVEL_RATE:

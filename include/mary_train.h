@@ -197,7 +197,7 @@ MARY_API mary_status mary_checkpoint_load(const char *path, mary_trainer *traine
 
 /* After every epoch. */
 typedef struct mary_tune_epoch {
-    const char *phase;     /* "prune", "train" or "levels" */
+    const char *phase;     /* "prune", "train", "coded" or "levels" */
     int64_t epoch, epochs; /* this one, from 0, and all */
     double rate;           /* of the last step */
     double loss;           /* mean over the training samples, as they went by */
@@ -229,9 +229,13 @@ typedef struct mary_tune_options {
     double entropy;            /* as in mary_convert_options */
     bool per_model;            /* one set of levels for all layers */
     int64_t epochs;            /* 0: 20; MARY_NO_EPOCHS: none */
+    int64_t coded_epochs;      /* so many before the levels are trained with coded weights: what the network sees of a
+                                * kept weight is its level, chosen anew eight times an epoch; what changes is the weight
+                                * (straight-through: Bengio, Leonard and Courville 2013), so it may change its level */
     int64_t level_epochs;    /* the last of these train the levels; 0: a quarter, at least one; MARY_NO_EPOCHS: none */
     int64_t batch;           /* samples in a step; 0: 64 */
     double rate, level_rate; /* Adam's; 0: 1e-3 (relative: 1e-2), and a tenth of `rate` */
+    double coded_rate;       /* 0: a third of `rate` */
     bool relative;           /* rates are relative, as in mary_optimiser_options; not with `per_model` */
     double warmup;           /* so many epochs first rise to the rate, before the levels and again with them */
     const char *schedule;    /* of the rate over pruning and training, and again over the levels: "cosine" to zero,

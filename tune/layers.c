@@ -7,9 +7,22 @@
 mary_status mary_tuned_effective(void *context, int parameter, const float *values, float *effective, int64_t count)
 {
     const mary_tuned_layer *layer = context;
+    const mary_tuned_coding *coding = layer->coding;
     (void)parameter;
-    for (int64_t i = 0; i < count; i++)
+    for (int64_t i = 0; i < count; i++) {
         effective[i] = layer->codes[i] != 0 ? values[i] : 0.0f;
+        if (coding == NULL || layer->codes[i] == 0)
+            continue;
+        int low = 0, high = coding->count - 1;
+        while (low < high) {
+            const int middle = (low + high + 1) / 2;
+            if (values[i] >= coding->edges[middle])
+                low = middle;
+            else
+                high = middle - 1;
+        }
+        effective[i] = coding->levels[low];
+    }
     return MARY_OK;
 }
 
@@ -101,6 +114,7 @@ done:
 
 void mary_tuned_layers_free(mary_tuned_layers *layers)
 {
+    mary_tuned_uncode(layers);
     for (int i = 0; i < layers->count; i++)
         mary_free(layers->items[i].codes);
     mary_free(layers->items);

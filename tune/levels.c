@@ -31,8 +31,10 @@ static mary_status gather(const mary_tuned_layer *layers, float *const *importan
     return MARY_OK;
 }
 
-/* The other way round. */
-static void scatter(const mary_quantized_set *set, mary_tuned_layer *layers, int layer_count)
+typedef void use_levels(mary_tuned_layer *layers, int layer_count, const mary_quantized_set *set);
+
+/* Kept weights become their levels. */
+static void scatter(mary_tuned_layer *layers, int layer_count, const mary_quantized_set *set)
 {
     int64_t at = 0;
     for (int i = 0; i < layer_count; i++) {
@@ -43,8 +45,38 @@ static void scatter(const mary_quantized_set *set, mary_tuned_layer *layers, int
     }
 }
 
+/* Layers get what turns values into levels: edges lie in the middle between the last weight of a level and the first of
+ * the next. */
+static void set_coding(mary_tuned_layer *layers, int layer_count, const mary_quantized_set *set)
+{
+    mary_tuned_coding coding = {.count = 0};
+    float first[256], last[256];
+    bool used[256] = {false};
+    int64_t at = 0;
+    for (int i = 0; i < layer_count; i++) {
+        for (int64_t k = 0; k < layers[i].count; k++) {
+            if (layers[i].codes[k] == 0)
+                continue;
+            const int m = set->codes[at++];
+            const float value = layers[i].values[k];
+            first[m] = used[m] && first[m] < value ? first[m] : value;
+            last[m] = used[m] && last[m] > value ? last[m] : value;
+            used[m] = true;
+        }
+    }
+    for (int m = 0, before = -1; m < 256; m++) {
+        if (!used[m])
+            continue;
+        coding.edges[coding.count] = before < 0 ? first[m] : last[before] + (first[m] - last[before]) / 2;
+        coding.levels[coding.count++] = set->levels[m];
+        before = m;
+    }
+    for (int i = 0; i < layer_count; i++)
+        *layers[i].coding = coding;
+}
+
 static mary_status choose(mary_tuned_layer *layers, float *const *importance, int layer_count,
-                          const mary_tuned_choice *choice)
+                          const mary_tuned_choice *choice, use_levels *use)
 {
     selection kept = {0};
     mary_quantized_set set = {0};
@@ -60,7 +92,7 @@ static mary_status choose(mary_tuned_layer *layers, float *const *importance, in
     const mary_quantize_input input = {
         .values = kept.values, .importance = kept.importance, .count = kept.count, .entropy = choice->entropy};
     MARY_TRY_GOTO(mary_quantize_set(choice->method, &input, choice->levels, MARY_FLOAT, &set), done);
-    scatter(&set, layers, layer_count);
+    use(layers, layer_count, &set);
 done:
     mary_free(kept.values);
     mary_free(kept.importance);
@@ -68,13 +100,39 @@ done:
     return status;
 }
 
-mary_status mary_tuned_choose_levels(mary_tuned_layers *layers, const mary_tuned_choice *choice)
+static mary_status choose_all(mary_tuned_layers *layers, const mary_tuned_choice *choice, float *const *importance,
+                              use_levels *use)
 {
     if (choice->shared)
-        return choose(layers->items, choice->importance, layers->count, choice);
+        return choose(layers->items, importance, layers->count, choice, use);
     for (int i = 0; i < layers->count; i++)
-        MARY_TRY(choose(&layers->items[i], choice->importance != NULL ? &choice->importance[i] : NULL, 1, choice));
+        MARY_TRY(choose(&layers->items[i], importance != NULL ? &importance[i] : NULL, 1, choice, use));
     return MARY_OK;
+}
+
+mary_status mary_tuned_choose_levels(mary_tuned_layers *layers, const mary_tuned_choice *choice)
+{
+    return choose_all(layers, choice, choice->importance, scatter);
+}
+
+mary_status mary_tuned_code(mary_tuned_layers *layers, const mary_tuned_choice *choice)
+{
+    for (int i = 0; i < layers->count; i++) {
+        mary_tuned_layer *layer = &layers->items[i];
+        if (layer->coding == NULL)
+            layer->coding = mary_calloc(1, sizeof *layer->coding);
+        if (layer->coding == NULL)
+            return mary_fail_memory(sizeof *layer->coding);
+    }
+    return choose_all(layers, choice, NULL, set_coding);
+}
+
+void mary_tuned_uncode(mary_tuned_layers *layers)
+{
+    for (int i = 0; i < layers->count; i++) {
+        mary_free(layers->items[i].coding);
+        layers->items[i].coding = NULL;
+    }
 }
 
 /* ---- codes from values ---- */

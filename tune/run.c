@@ -7,8 +7,8 @@
 #include "runtime/shapes.h"
 #include "tune/settings.h"
 
-/* Masks are made anew so many times in an epoch that prunes. */
-enum { PRUNINGS = 8 };
+/* Masks are made anew so many times in an epoch that prunes, and levels in one that trains coded weights. */
+enum { INTERVALS = 8 };
 
 /* ---- life ---- */
 
@@ -93,7 +93,8 @@ mary_status mary_tuning_create(mary_tuning *t, mary_model **model)
     mary_model *copy = NULL;
     mary_status status = MARY_OK;
     t->level_start = o->epochs - o->level_epochs;
-    t->prune_epochs = o->keep < 1 ? (t->level_start + 1) / 2 : 0;
+    t->coded_start = t->level_start - o->coded_epochs;
+    t->prune_epochs = o->keep < 1 ? (t->coded_start + 1) / 2 : 0;
     MARY_TRY(find_input(t, *model));
     MARY_TRY(create_teacher(t, *model));
     MARY_TRY(create_batches(t));
@@ -223,28 +224,43 @@ static mary_status prune_further(mary_tuning *t, int64_t step)
     return mary_tuned_prune(&t->layers, keep, t->options.per_layer);
 }
 
+mary_tuned_choice mary_tuning_choice(const mary_tuning *t, float *const *importance)
+{
+    const mary_tune_options *o = &t->options;
+    return (mary_tuned_choice){.method = mary_quantize_method_find(o->method),
+                               .levels = o->levels,
+                               .shared = o->per_model,
+                               .entropy = o->entropy,
+                               .importance = importance};
+}
+
 mary_status mary_tuning_epoch(mary_tuning *t, int64_t epoch, mary_tune_epoch *done)
 {
-    const bool levels = epoch >= t->level_start;
-    const int64_t first = levels ? t->level_start : 0, last = levels ? t->options.epochs : t->level_start;
-    const int64_t interval = t->steps / PRUNINGS < 1 ? 1 : t->steps / PRUNINGS;
+    const mary_tune_options *o = &t->options;
+    const bool levels = epoch >= t->level_start, coded = !levels && epoch >= t->coded_start;
+    const int64_t first = levels ? t->level_start : coded ? t->coded_start : 0;
+    const int64_t last = levels ? o->epochs : coded ? t->level_start : t->coded_start;
+    const double rate = levels ? o->level_rate : coded ? o->coded_rate : o->rate;
+    const int64_t interval = t->steps / INTERVALS < 1 ? 1 : t->steps / INTERVALS;
+    const mary_tuned_choice choice = mary_tuning_choice(t, NULL);
     mary_schedule schedule;
     double sum = 0;
     int64_t seen = 0;
-    MARY_TRY(mary_tune_schedule(&t->options, levels ? t->options.level_rate : t->options.rate, last - first, t->steps,
-                                &schedule));
+    MARY_TRY(mary_tune_schedule(o, rate, last - first, t->steps, &schedule));
     for (int64_t number = 0; number < t->steps; number++) {
         const int64_t step = (epoch - first) * t->steps + number;
         int64_t size;
         mary_loss_result result;
         if (epoch < t->prune_epochs && number % interval == 0)
             MARY_TRY(prune_further(t, step));
+        if (coded && number % interval == 0)
+            MARY_TRY(mary_tuned_code(&t->layers, &choice));
         MARY_TRY(mary_batches_read(t->batches, epoch, number, t->values, t->labels, NULL, &size));
         MARY_TRY(mary_tuning_pass(t, size, MARY_CURVATURE_NONE, &result));
         if (!isfinite(result.loss))
             return mary_fail(MARY_ERROR_INVALID, "the loss is %g in epoch %lld: a smaller rate may help", result.loss,
                              (long long)epoch);
-        if (levels && t->options.per_model)
+        if (levels && o->per_model)
             MARY_TRY(mary_tuned_share_gradients(&t->layers, t->trainer));
         MARY_TRY(mary_schedule_rate(&schedule, step, &done->rate));
         MARY_TRY(mary_optimiser_step(t->optimiser, done->rate));

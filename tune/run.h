@@ -13,8 +13,9 @@ typedef struct mary_tuning {
     mary_session *teacher; /* options.teacher, or the model as it was given; NULL: labels are learnt */
     mary_batches *batches;
     mary_tuned_layers layers;
-    int64_t prune_epochs, level_start; /* epochs [0, prune_epochs) prune, [level_start, ...) train the levels */
-    int64_t steps;                     /* of an epoch */
+    /* Epochs [0, prune_epochs) prune, [coded_start, level_start) train coded weights, [level_start, ...) the levels. */
+    int64_t prune_epochs, coded_start, level_start;
+    int64_t steps; /* of an epoch */
     char *input;
     int teacher_output;
     int64_t count;   /* elements of a sample */
@@ -26,6 +27,8 @@ typedef struct mary_tuning {
 mary_status mary_tuning_create(mary_tuning *tuning, mary_model **model);
 void mary_tuning_free(mary_tuning *tuning);
 
+/* How the levels are chosen, by the options. */
+mary_tuned_choice mary_tuning_choice(const mary_tuning *tuning, float *const *importance);
 /* Loss, gradients and curvature of the batch of `size` samples in `values` and `labels`. `result` may be NULL. */
 mary_status mary_tuning_pass(mary_tuning *tuning, int64_t size, mary_curvature curvature, mary_loss_result *result);
 /* One epoch: loss and rate into *done. */

@@ -54,9 +54,13 @@ static mary_status check(const mary_tune_options *o)
     CHECK(o->epochs >= 0, "epochs: at least 0, not %lld", (long long)o->epochs);
     CHECK(o->level_epochs >= 0 && o->level_epochs <= o->epochs, "%lld of %lld epochs cannot train the levels",
           (long long)o->level_epochs, (long long)o->epochs);
+    CHECK(o->coded_epochs >= 0 && o->coded_epochs <= o->epochs - o->level_epochs,
+          "%lld of %lld epochs cannot train coded weights", (long long)o->coded_epochs, (long long)o->epochs);
+    CHECK(o->coded_epochs == 0 || !o->no_levels, "without levels there are no coded weights to train");
     MARY_TRY(check_method(o));
     CHECK(o->batch >= 1 && o->batch <= 1 << 20, "a batch of %lld samples", (long long)o->batch);
     CHECK(o->rate > 0 && o->rate < MOST_RATE, "the rate is %g", o->rate);
+    CHECK(o->coded_rate > 0 && o->coded_rate < MOST_RATE, "the rate of coded weights is %g", o->coded_rate);
     CHECK(o->level_rate > 0 && o->level_rate < MOST_RATE, "the rate of the levels is %g", o->level_rate);
     CHECK(!o->relative || !o->per_model, "levels of the whole model have no size relative to a layer's weights");
     CHECK(o->warmup >= 0 && o->warmup <= 1e6, "a warm-up of %g epochs", o->warmup);
@@ -90,6 +94,8 @@ mary_status mary_tune_settle(const mary_tune_options *given, mary_tune_options *
         o->batch = 64;
     if (o->rate == 0)
         o->rate = o->relative ? 1e-2 : 1e-3;
+    if (o->coded_rate == 0)
+        o->coded_rate = o->rate / 3;
     if (o->level_rate == 0)
         o->level_rate = o->rate / 10;
     if (o->temperature == 0)
@@ -128,24 +134,14 @@ static uint64_t add(uint64_t sum, const void *value, size_t size)
 uint64_t mary_tune_identity(const mary_tune_options *o, const mary_samples *samples)
 {
     const double numbers[] = {o->temperature, o->keep,    o->rate,        o->level_rate, o->weight_decay,
-                              o->holdout,     o->entropy, o->label_share, o->warmup};
-    const int64_t counts[] = {o->labels,
-                              o->distil,
-                              o->teacher != NULL,
-                              o->per_layer,
-                              o->relative,
-                              o->no_levels,
-                              o->per_model,
-                              mary_tune_importance_of(o),
-                              o->levels,
-                              o->epochs,
-                              o->level_epochs,
-                              o->batch,
-                              o->crop,
-                              o->flip,
-                              (int64_t)o->seed,
-                              samples->samples,
-                              (int64_t)strlen(o->schedule)}; /* of which all names have another length */
+                              o->holdout,     o->entropy, o->label_share, o->warmup,     o->coded_rate};
+    const int64_t counts[] = {
+        o->labels,        o->distil,        o->teacher != NULL,
+        o->per_layer,     o->coded_epochs,  o->relative,
+        o->no_levels,     o->per_model,     mary_tune_importance_of(o),
+        o->levels,        o->epochs,        o->level_epochs,
+        o->batch,         o->crop,          o->flip,
+        (int64_t)o->seed, samples->samples, (int64_t)strlen(o->schedule)}; /* of which all names have another length */
     uint64_t sum = 0;
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
         sum = add(sum, &numbers[i], sizeof numbers[i]);

@@ -48,15 +48,12 @@ static mary_status choose_levels(mary_tuning *t, mary_tune_result *result)
 {
     const mary_tune_options *o = &t->options;
     float **importance = NULL;
+    mary_tuned_uncode(&t->layers);
     MARY_TRY(mary_tuned_prune(&t->layers, o->keep, o->per_layer));
     if (o->no_levels)
         return MARY_OK;
     MARY_TRY(mary_tuning_importance(t, t->level_start, &importance));
-    const mary_tuned_choice choice = {.method = mary_quantize_method_find(o->method),
-                                      .levels = o->levels,
-                                      .shared = o->per_model,
-                                      .entropy = o->entropy,
-                                      .importance = importance};
+    const mary_tuned_choice choice = mary_tuning_choice(t, importance);
     mary_status status = mary_tuned_choose_levels(&t->layers, &choice);
     mary_tuning_importance_free(t, importance);
     if (status == MARY_OK)
@@ -81,7 +78,10 @@ static mary_status begin_epoch(mary_tuning *t, int64_t epoch, mary_tune_result *
 
 static const char *phase_of(const mary_tuning *t, int64_t epoch)
 {
-    return epoch < t->prune_epochs ? "prune" : epoch < t->level_start ? "train" : "levels";
+    return epoch < t->prune_epochs  ? "prune"
+           : epoch < t->coded_start ? "train"
+           : epoch < t->level_start ? "coded"
+                                    : "levels";
 }
 
 static mary_status train(mary_tuning *t, mary_training_place *place, mary_tune_result *result)

@@ -13,13 +13,21 @@
 
 enum { MARY_MOST_TUNED_LEVELS = 255 }; /* besides zero; codes are bytes */
 
+/* What a network sees of weights that are still trained one by one: the level whose interval a weight lies in. */
+typedef struct mary_tuned_coding {
+    int count;
+    float levels[MARY_MOST_TUNED_LEVELS]; /* of kept weights, ascending */
+    float edges[MARY_MOST_TUNED_LEVELS];  /* edges[m]: from here on it is level m; edges[0] does not count */
+} mary_tuned_coding;
+
 /* The weight of one layer (or of several that share it). */
 typedef struct mary_tuned_layer {
     int parameter; /* of the trainer */
     int64_t count;
-    float *values;  /* the trainer's, [count] */
-    uint8_t *codes; /* [count]; 0: pruned; else 1, or while levels are trained 1 + the number of its level */
-    int levels;     /* 0: every weight for itself */
+    float *values;             /* the trainer's, [count] */
+    uint8_t *codes;            /* [count]; 0: pruned; else 1, or while levels are trained 1 + the number of its level */
+    int levels;                /* 0: every weight for itself */
+    mary_tuned_coding *coding; /* NULL: the network sees weights as they are */
 } mary_tuned_layer;
 
 typedef struct mary_tuned_layers {
@@ -51,6 +59,11 @@ typedef struct mary_tuned_choice {
     float *const *importance;           /* per layer, [layer.count] what a weight's squared error counts; NULL: 1 */
 } mary_tuned_choice;
 
+/* From now on the network sees kept weights as the levels that the method chooses for their present values, whatever
+ * choice->importance says: intervals do not overlap. Gradients go to the values (straight through). */
+mary_status mary_tuned_code(mary_tuned_layers *layers, const mary_tuned_choice *choice);
+/* It sees them as they are. */
+void mary_tuned_uncode(mary_tuned_layers *layers);
 /* Kept weights become one of the values that the method chooses for each layer, or for all of them. */
 mary_status mary_tuned_choose_levels(mary_tuned_layers *layers, const mary_tuned_choice *choice);
 /* Codes from values that have at most 255 levels a layer or, if `shared`, in all. */

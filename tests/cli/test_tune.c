@@ -171,6 +171,8 @@ START_TEST(hostile_arguments_are_refused)
         {"tune m.onnx t.onnx --data d.npz --label-share 0.5", 2, "needs labels and distillation"},
         {"tune m.onnx t.onnx --data d.npz --relative-rates --per-model", 2, "whole model"},
         {"tune m.onnx t.onnx --data d.npz --warmup nan", 2, "--warmup"},
+        {"tune m.onnx t.onnx --data d.npz --epochs 4 --level-epochs 2 --coded-epochs 3", 2, "coded"},
+        {"tune m.onnx t.onnx --data d.npz --epochs 4 --coded-epochs 1 --no-levels", 2, "coded"},
         {"tune m.onnx t.onnx --data d.npz --teacher none.onnx", 3, "none.onnx"},
         {"tune m.onnx t.onnx --data d.npz --teacher m.onnx --loss cross-entropy", 2, "--teacher"},
         {"tune m.onnx t.onnx --data d.npz --schedule linear", 2, "linear"},
