@@ -26,7 +26,8 @@ class Parameter(c.Structure):
 
 
 class Loss(c.Structure):
-    _fields_ = [("kind", c.c_int), ("labels", c.c_void_p), ("targets", c.c_void_p), ("temperature", c.c_float)]
+    _fields_ = [("kind", c.c_int), ("labels", c.c_void_p), ("targets", c.c_void_p), ("temperature", c.c_float),
+                ("target_count", c.c_int64)]
 
 
 class Result(c.Structure):
