@@ -61,6 +61,7 @@ PYTHON
     data=(--data "$cifar10" --scale 1/255 --mean .4914,.4822,.4465 --std .247,.2435,.2616 --batch 128)
     training=(--holdout 0.02 --augment crop=4,flip --label-share 0.5 --relative-rates)
     stage resnet32-pruned "$models/resnet32-cifar10.onnx" --keep 0.23 --epochs 34 --no-levels --loss distillation --rate 0.008 --warmup 0.5 "${training[@]}"
+    row resnet32-cifar10 --keep 1 --epochs 4 --level-epochs 4 --method ecsq --levels 15 --entropy 2.15 --level-rate 0.003 "${training[@]}"
 } | tee "$work/table.md"
 
 python3 - "$here/docs/compression.md" "$work/table.md" <<'PYTHON'
