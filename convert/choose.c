@@ -108,6 +108,8 @@ static mary_status describe(const mary_model *model, const mary_graph_index *ind
     const Onnx__GraphProto *graph = model->proto->graph;
     const char *value = input_name(layer->node, 1);
     ptrdiff_t position = mary_graph_initializer(index, value);
+    if (layer->node->n_output == 0 || layer->node->output[0][0] == '\0')
+        return mary_layer_say(&layer->reason, "it has no output");
     if (position < 0)
         return explain_missing(graph, index, layer);
     const Onnx__TensorProto *tensor = graph->initializer[position];

@@ -136,7 +136,7 @@ static mary_status classify(mary_integer_plan *plan, const mary_model *model, si
         return MARY_OK;
     }
     planned->reason = float_input;
-    if (!all_available(plan, node, kind.role))
+    if (node->n_output == 0 || !all_available(plan, node, kind.role))
         return MARY_OK;
     size_t out = mary_integer_plan_value_of(plan, node->output[0]), source = MARY_NO_VALUE;
     MARY_TRY(mary_operator_clip(model, plan->index, node, &is_clip, &low, &high));

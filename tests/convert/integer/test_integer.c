@@ -442,6 +442,24 @@ END_TEST
 
 /* ---- what cannot be done ---- */
 
+/* Found by fuzzing: a node need not have outputs, and then has nothing that could be quantised. */
+START_TEST(nodes_without_outputs_stay_as_they_are)
+{
+    mary_model *model = network(13);
+    Onnx__GraphProto *graph = model->proto->graph;
+    Onnx__NodeProto *nodes[] = {build_node(graph, "Conv", "x,c1.w,c1.b", "unused"),
+                                build_node(graph, "Relu", "x", "no")};
+    mary_convert_options options = integers(16);
+    for (int i = 0; i < 2; i++) {
+        mary_free(nodes[i]->output[0]);
+        nodes[i]->output[0] = NULL;
+        nodes[i]->n_output = 0;
+    }
+    assert_ok(mary_convert(model, &options, NULL));
+    mary_model_free(&model);
+}
+END_TEST
+
 START_TEST(wrong_options_are_refused)
 {
     mary_model *model = network(13);
@@ -547,6 +565,6 @@ MARY_TEST_MAIN("convert/integer", everything_between_input_and_output_is_integer
                float_operators_stay_float_and_are_listed, a_value_that_is_read_outside_keeps_its_name,
                a_weight_that_two_layers_use_is_stored_once, factors_of_gemm_and_matmul_are_folded,
                an_old_model_is_raised_to_the_opset_that_bodies_need, what_a_conversion_makes_is_declared,
-               wrong_options_are_refused, samples_that_are_not_finite_are_refused_by_place,
-               samples_of_zeros_warn_and_convert, activations_that_are_not_finite_stay_float,
-               running_out_of_memory_anywhere_is_a_status)
+               nodes_without_outputs_stay_as_they_are, wrong_options_are_refused,
+               samples_that_are_not_finite_are_refused_by_place, samples_of_zeros_warn_and_convert,
+               activations_that_are_not_finite_stay_float, running_out_of_memory_anywhere_is_a_status)
