@@ -12,7 +12,7 @@ static const int64_t first_pause = 200 * MILLISECOND, longest_pause = 60000 * MI
 
 typedef struct roll_call {
     int most;
-    _Atomic int present; /* threads that are in the parallel-for now */
+    _Atomic int present; /* threads inside the parallel-for */
     _Atomic bool over;
     int64_t start;
 } roll_call;
