@@ -9,9 +9,8 @@ typedef struct counting_encoder {
 
 static inline int encode_bit(counting_encoder *encoder, unsigned p, int bit)
 {
-    mary_range_encode(&encoder->range, p, bit);
     encoder->decisions++;
-    return bit;
+    return mary_range_encode(&encoder->range, p, bit);
 }
 
 #define BINARY_WALK               encode

@@ -2,14 +2,8 @@
 #include "convert/coding/range_encoder.h"
 #include "onnx/coding/bytes_model.h"
 
-static inline int encode_bit(mary_range_encoder *encoder, unsigned p, int bit)
-{
-    mary_range_encode(encoder, p, bit);
-    return bit;
-}
-
 #define BYTES_CODER              mary_range_encoder
-#define BYTES_BIT(coder, p, bit) encode_bit(coder, p, bit)
+#define BYTES_BIT(coder, p, bit) mary_range_encode(coder, p, bit)
 #include "onnx/coding/bytes_template.h"
 
 mary_status mary_bytes_encode(const mary_byte_array *array, mary_buffer *out)

@@ -9,12 +9,6 @@ typedef struct floats_encoder {
     int count;
 } floats_encoder;
 
-static inline int encode_bit(mary_range_encoder *encoder, unsigned p, int bit)
-{
-    mary_range_encode(encoder, p, bit);
-    return bit;
-}
-
 static inline uint32_t encode_bits(floats_encoder *encoder, int count, uint32_t bits)
 {
     encoder->bits |= (uint64_t)bits << encoder->count;
@@ -26,7 +20,7 @@ static inline uint32_t encode_bits(floats_encoder *encoder, int count, uint32_t 
 }
 
 #define FLOATS_CODER                    floats_encoder
-#define FLOATS_BIT(coder, p, bit)       encode_bit(&(coder)->decisions, p, bit)
+#define FLOATS_BIT(coder, p, bit)       mary_range_encode(&(coder)->decisions, p, bit)
 #define FLOATS_BITS(coder, count, bits) encode_bits(coder, count, bits)
 #include "onnx/coding/floats_template.h"
 

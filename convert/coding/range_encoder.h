@@ -29,7 +29,8 @@ static inline void mary_range_emit(mary_range_encoder *encoder)
     encoder->low <<= 32;
 }
 
-static inline void mary_range_encode(mary_range_encoder *encoder, unsigned p, int bit)
+/* Returns the bit, as the decoder does. */
+static inline int mary_range_encode(mary_range_encoder *encoder, unsigned p, int bit)
 {
     uint64_t bound = (encoder->range >> 16) * p;
     if (bit) {
@@ -44,6 +45,7 @@ static inline void mary_range_encode(mary_range_encoder *encoder, unsigned p, in
         mary_range_emit(encoder);
         encoder->range <<= 32;
     }
+    return bit;
 }
 
 /* Ends with the number inside the range that has most zeros at its end, and leaves those out. */

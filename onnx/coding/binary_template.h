@@ -9,9 +9,7 @@ static inline __attribute__((always_inline)) void walk_learn(mary_binary_model *
                                                              int32_t *weights, const int32_t *inputs, unsigned p,
                                                              const int bit)
 {
-    mary_mix_update(weights, inputs, MARY_BINARY_INPUTS, p, bit, MARY_BINARY_RATE);
-    for (int i = 0; i < MARY_BINARY_INPUTS; i++)
-        mary_bit_model_update(models[i], bit, MARY_BINARY_LIMIT, m->tables);
+    mary_mix_learn(m->tables, weights, models, inputs, MARY_BINARY_INPUTS, p, bit, MARY_BINARY_RATE, MARY_BINARY_LIMIT);
 }
 
 /* `rare`: a constant; a 1 is. Then the processor guesses that it is a 0, and goes on with what comes next while the
@@ -21,9 +19,7 @@ static inline __attribute__((always_inline)) int walk_bit(mary_binary_model *m, 
                                                           const bool rare)
 {
     int32_t inputs[MARY_BINARY_INPUTS];
-    for (int i = 0; i < MARY_BINARY_INPUTS; i++)
-        inputs[i] = m->tables->stretch[mary_bit_model_predict(*models[i])];
-    unsigned p = mary_mix(m->tables, weights, inputs, MARY_BINARY_INPUTS);
+    const unsigned p = mary_mix_predict(m->tables, weights, models, inputs, MARY_BINARY_INPUTS);
     bit = BINARY_BIT(coder, p, bit);
     if (!rare) {
         walk_learn(m, models, weights, inputs, p, bit);

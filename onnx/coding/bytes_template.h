@@ -14,13 +14,9 @@ static inline __attribute__((always_inline)) uint8_t walk_byte(mary_bytes_model 
             models[c] = m->slots + ((size_t)c << m->bits) +
                         ((m->hashes[c] ^ partial * 0x9e3779b1u) * 0x85ebca6bu >> (32 - m->bits));
         models[contexts] = &m->alone[set][partial];
-        for (int c = 0; c < count; c++)
-            inputs[c] = m->tables->stretch[mary_bit_model_predict(*models[c])];
-        const unsigned p = mary_mix(m->tables, m->weights[set], inputs, count);
+        const unsigned p = mary_mix_predict(m->tables, m->weights[set], models, inputs, count);
         const int bit = BYTES_BIT(coder, p, coming >> i & 1);
-        mary_mix_update(m->weights[set], inputs, count, p, bit, 14);
-        for (int c = 0; c < count; c++)
-            mary_bit_model_update(models[c], bit, limit, m->tables);
+        mary_mix_learn(m->tables, m->weights[set], models, inputs, count, p, bit, 14, limit);
         partial = partial << 1 | (unsigned)bit;
     }
     return (uint8_t)partial;
@@ -36,13 +32,9 @@ static inline bool walk_match(mary_bytes_model *m, BYTES_CODER *coder, unsigned 
         &m->hits_after[(m->history[m->at - 1] * 0x9e3779b1u ^ expected * 0x85ebca6bu) * 0x2c1b3c6du >>
                        (32 - MARY_BYTES_PAIR_BITS)]};
     int32_t inputs[MARY_BYTES_MATCH_INPUTS];
-    for (int i = 0; i < MARY_BYTES_MATCH_INPUTS; i++)
-        inputs[i] = m->tables->stretch[mary_bit_model_predict(*models[i])];
-    const unsigned p = mary_mix(m->tables, m->hit_weights[set], inputs, MARY_BYTES_MATCH_INPUTS);
+    const unsigned p = mary_mix_predict(m->tables, m->hit_weights[set], models, inputs, MARY_BYTES_MATCH_INPUTS);
     const int hit = BYTES_BIT(coder, p, coming);
-    mary_mix_update(m->hit_weights[set], inputs, MARY_BYTES_MATCH_INPUTS, p, hit, 14);
-    for (int i = 0; i < MARY_BYTES_MATCH_INPUTS; i++)
-        mary_bit_model_update(models[i], hit, 60, m->tables);
+    mary_mix_learn(m->tables, m->hit_weights[set], models, inputs, MARY_BYTES_MATCH_INPUTS, p, hit, 14, 60);
     return hit;
 }
 

@@ -15,14 +15,14 @@ typedef struct step_models {
 
 static inline int walk_node(mary_floats_model *m, const step_models *models, int node, FLOATS_CODER *coder, int coming)
 {
+    mary_bit_model *of[MARY_FLOATS_INPUTS];
     int32_t inputs[MARY_FLOATS_INPUTS];
     for (int i = 0; i < MARY_FLOATS_INPUTS; i++)
-        inputs[i] = m->tables->stretch[mary_bit_model_predict(models->of[i][node])];
-    const unsigned p = mary_mix(m->tables, m->weights[node], inputs, MARY_FLOATS_INPUTS);
+        of[i] = &models->of[i][node];
+    const unsigned p = mary_mix_predict(m->tables, m->weights[node], of, inputs, MARY_FLOATS_INPUTS);
     const int bit = FLOATS_BIT(coder, p, coming);
-    mary_mix_update(m->weights[node], inputs, MARY_FLOATS_INPUTS, p, bit, MARY_FLOATS_RATE);
-    for (int i = 0; i < MARY_FLOATS_INPUTS; i++)
-        mary_bit_model_update(&models->of[i][node], bit, MARY_FLOATS_LIMIT, m->tables);
+    mary_mix_learn(m->tables, m->weights[node], of, inputs, MARY_FLOATS_INPUTS, p, bit, MARY_FLOATS_RATE,
+                   MARY_FLOATS_LIMIT);
     return bit;
 }
 

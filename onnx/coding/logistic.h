@@ -68,4 +68,26 @@ static inline void mary_mix_update(int32_t *weights, const int32_t *inputs, int 
         weights[i] += (inputs[i] * (error >> 1) + (1 << (shift - 2))) >> (shift - 1);
 }
 
+/* The mixture of what `count` models predict, as mary_mix gives it; `inputs` are filled. */
+static inline __attribute__((always_inline)) unsigned mary_mix_predict(const mary_logistic *tables,
+                                                                       const int32_t *weights,
+                                                                       mary_bit_model *const *models, int32_t *inputs,
+                                                                       int count)
+{
+    for (int i = 0; i < count; i++)
+        inputs[i] = tables->stretch[mary_bit_model_predict(*models[i])];
+    return mary_mix(tables, weights, inputs, count);
+}
+
+/* After `bit`, of which `p` was the probability: weights (by `shift`) and models (up to `limit`) learn it. */
+static inline __attribute__((always_inline)) void mary_mix_learn(const mary_logistic *tables, int32_t *weights,
+                                                                 mary_bit_model *const *models, const int32_t *inputs,
+                                                                 int count, unsigned p, int bit, int shift,
+                                                                 unsigned limit)
+{
+    mary_mix_update(weights, inputs, count, p, bit, shift);
+    for (int i = 0; i < count; i++)
+        mary_bit_model_update(models[i], bit, limit, tables);
+}
+
 #endif
