@@ -75,7 +75,7 @@ static const struct argp_option options[] = {
     {"level-epochs", KEY_LEVEL_EPOCHS, "N", 0,
      "The last of these train the levels (default: a quarter); the first half of the others prunes", 2},
     {"coded-epochs", KEY_CODED_EPOCHS, "N", 0,
-     "Before these, so many train weights of which the network sees the levels (default 0)", 2},
+     "Before these, so many train weights and levels together: weights may still change theirs (default 0)", 2},
     {"rate", KEY_RATE, "R", 0, "Adam's learning rate (default 0.001)", 2},
     {"level-rate", KEY_LEVEL_RATE, "R", 0, "The same for levels (default: a tenth of it)", 2},
     {"coded-rate", KEY_CODED_RATE, "R", 0, "The same for --coded-epochs (default: a third of it)", 2},

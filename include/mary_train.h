@@ -52,6 +52,11 @@ MARY_API int mary_trainer_parameter_count(const mary_trainer *trainer);
 /* Pointers stay valid as long as the trainer. */
 MARY_API mary_status mary_trainer_parameter(const mary_trainer *trainer, int index, mary_parameter *parameter);
 
+/* One more, of zeros, that no node uses: what hooks compute with, and optimisers and checkpoints look after; its
+ * gradient is zero but for what hooks add. Before there is an optimiser; pointers to parameters are invalid after it.
+ */
+MARY_API mary_status mary_trainer_add_parameter(mary_trainer *trainer, const char *name, int64_t count, int *index);
+
 /* Lets something else than `values` take part in forward and backward passes: quantised weights, say. `effective` fills
  * `effective` from `values`, before every pass; `gradient` turns the gradient by the effective weights, in place, into
  * that by the values (NULL: they are the same, straight through). Both hold `count` elements. */
@@ -229,9 +234,11 @@ typedef struct mary_tune_options {
     double entropy;            /* as in mary_convert_options */
     bool per_model;            /* one set of levels for all layers */
     int64_t epochs;            /* 0: 20; MARY_NO_EPOCHS: none */
-    int64_t coded_epochs;      /* so many before the levels are trained with coded weights: what the network sees of a
-                                * kept weight is its level, chosen anew eight times an epoch; what changes is the weight
-                                * (straight-through: Bengio, Leonard and Courville 2013), so it may change its level */
+    int64_t coded_epochs;      /* so many before the last ones train weights and levels together: the network sees a
+                                * weight as its level, and both learn (straight-through: Bengio, Leonard and Courville
+                                * 2013). Eight times an epoch a weight gets the nearest level; with `entropy`, the one
+                                * with the best of error and bits, zero among them, so that all codes take what `keep`
+                                * of the weights at that entropy and their places would */
     int64_t level_epochs;    /* the last of these train the levels; 0: a quarter, at least one; MARY_NO_EPOCHS: none */
     int64_t batch;           /* samples in a step; 0: 64 */
     double rate, level_rate; /* Adam's; 0: 1e-3 (relative: 1e-2), and a tenth of `rate` */

@@ -74,7 +74,7 @@ mary_status mary_checkpoint_save(const char *path, const mary_trainer *trainer, 
     put_number(&w, optimiser != NULL ? optimiser->kind->states : 0);
     put_number(&w, trainer->parameter_count);
     for (int i = 0; i < trainer->parameter_count; i++) {
-        put_text(&w, trainer->program->values[trainer->parameters[i].value].name);
+        put_text(&w, mary_trained_name(trainer, i));
         put_number(&w, trainer->parameters[i].count);
     }
     put_arrays(&w, trainer, trainer->values);
@@ -181,8 +181,8 @@ static mary_status read_head(reader *r, const mary_trainer *trainer, const mary_
     MARY_TRY(expect_number(r, trainer->parameter_count, "the number of parameters"));
     for (int i = 0; i < trainer->parameter_count; i++) {
         const mary_trained *p = &trainer->parameters[i];
-        MARY_TRY(expect_text(r, trainer->program->values[p->value].name, "a parameter"));
-        MARY_TRY(expect_number(r, p->count, trainer->program->values[p->value].name));
+        MARY_TRY(expect_text(r, mary_trained_name(trainer, i), "a parameter"));
+        MARY_TRY(expect_number(r, p->count, mary_trained_name(trainer, i)));
     }
     return MARY_OK;
 }

@@ -82,7 +82,8 @@ mary_status mary_trainer_load(mary_trainer *trainer, bool second)
     for (int i = 0; i < trainer->parameter_count; i++) {
         const mary_trained *p = &trainer->parameters[i];
         float *values = trainer->values + p->offset, *effective = trainer->effective + p->offset;
-        trainer->in_use[p->value] = p->hooked ? effective : values;
+        if (p->value >= 0)
+            trainer->in_use[p->value] = p->hooked ? effective : values;
         if (p->hooked)
             MARY_TRY(p->hook.effective(p->hook.context, i, values, effective, p->count));
     }
@@ -358,8 +359,10 @@ static mary_status create_memory(pass *p)
             p->seconds[i - lanes] = list;
         else
             p->gradients[i - lanes] = list;
-        for (int k = 0; k < trainer->parameter_count && i < copies; k++)
-            list[trainer->parameters[k].value] = lane_memory(p, (int64_t)i) + trainer->parameters[k].offset;
+        for (int k = 0; k < trainer->parameter_count && i < copies; k++) {
+            if (trainer->parameters[k].value >= 0)
+                list[trainer->parameters[k].value] = lane_memory(p, (int64_t)i) + trainer->parameters[k].offset;
+        }
     }
     return MARY_OK;
 }

@@ -20,10 +20,15 @@ static mary_status find_output(mary_trainer *trainer, const char *name)
     return mary_fail(MARY_ERROR_USAGE, "the model has no output '%s'", name);
 }
 
+static size_t padded(int64_t count)
+{
+    enum { ALIGN = MARY_ALIGNMENT / sizeof(float) };
+    return ((size_t)count + ALIGN - 1) / ALIGN * ALIGN;
+}
+
 static mary_status create_parameters(mary_trainer *trainer)
 {
     const mary_program *program = trainer->program;
-    enum { ALIGN = MARY_ALIGNMENT / sizeof(float) };
     trainer->parameters = mary_calloc(program->value_count, sizeof *trainer->parameters);
     trainer->in_use = mary_calloc(program->value_count, sizeof *trainer->in_use);
     if (trainer->parameters == NULL || trainer->in_use == NULL)
@@ -35,7 +40,7 @@ static mary_status create_parameters(mary_trainer *trainer)
         int64_t count = mary_shape_count(shape);
         trainer->parameters[trainer->parameter_count++] =
             (mary_trained){.value = (int)i, .shape = *shape, .count = count, .offset = trainer->total};
-        trainer->total += ((size_t)count + ALIGN - 1) / ALIGN * ALIGN;
+        trainer->total += padded(count);
     }
     size_t bytes = trainer->total * sizeof(float);
     float **arrays[] = {&trainer->values, &trainer->effective, &trainer->gradients, &trainer->curvature};
@@ -115,6 +120,8 @@ void mary_trainer_free(mary_trainer **trainer_pointer)
     mary_program_free(&trainer->program);
     mary_model_free(&trainer->model);
     mary_threads_free(&trainer->threads);
+    for (int i = 0; i < trainer->parameter_count; i++)
+        mary_free(trainer->parameters[i].name);
     mary_free(trainer->parameters);
     mary_free(trainer->in_use);
     mary_free(trainer->values);
@@ -131,6 +138,12 @@ int mary_trainer_parameter_count(const mary_trainer *trainer)
     return trainer->parameter_count;
 }
 
+const char *mary_trained_name(const mary_trainer *trainer, int index)
+{
+    const mary_trained *p = &trainer->parameters[index];
+    return p->value >= 0 ? trainer->program->values[p->value].name : p->name;
+}
+
 static mary_status check_index(const mary_trainer *trainer, int index)
 {
     if (index < 0 || index >= trainer->parameter_count)
@@ -142,7 +155,7 @@ mary_status mary_trainer_parameter(const mary_trainer *trainer, int index, mary_
 {
     MARY_TRY(check_index(trainer, index));
     const mary_trained *p = &trainer->parameters[index];
-    *parameter = (mary_parameter){.name = trainer->program->values[p->value].name,
+    *parameter = (mary_parameter){.name = mary_trained_name(trainer, index),
                                   .rank = p->shape.rank,
                                   .count = p->count,
                                   .values = trainer->values + p->offset,
@@ -150,6 +163,46 @@ mary_status mary_trainer_parameter(const mary_trainer *trainer, int index, mary_
                                   .curvature = trainer->curvature + p->offset};
     memcpy(parameter->dims, p->shape.dims, sizeof p->shape.dims[0] * (size_t)p->shape.rank);
     return MARY_OK;
+}
+
+mary_status mary_trainer_add_parameter(mary_trainer *trainer, const char *name, int64_t count, int *index)
+{
+    float **arrays[] = {&trainer->values, &trainer->effective, &trainer->gradients, &trainer->curvature};
+    const size_t total = trainer->total + padded(count), bytes = total * sizeof(float);
+    float *grown[4] = {NULL};
+    mary_status status = MARY_OK;
+    if (count < 1 || count > INT32_MAX)
+        return mary_fail(MARY_ERROR_USAGE, "a parameter of %lld elements", (long long)count);
+    mary_trained *parameters = mary_calloc((size_t)trainer->parameter_count + 1, sizeof *parameters);
+    char *own = mary_strdup(name);
+    for (int i = 0; i < 4; i++)
+        grown[i] = mary_alloc_aligned(bytes);
+    if (parameters == NULL || own == NULL || !grown[0] || !grown[1] || !grown[2] || !grown[3]) {
+        status = mary_fail_memory(bytes);
+        goto done;
+    }
+    memcpy(parameters, trainer->parameters, (size_t)trainer->parameter_count * sizeof *parameters);
+    parameters[trainer->parameter_count] = (mary_trained){
+        .value = -1, .name = own, .shape = {.rank = 1, .dims = {count}}, .count = count, .offset = trainer->total};
+    mary_free(trainer->parameters);
+    trainer->parameters = parameters;
+    *index = trainer->parameter_count++;
+    parameters = NULL;
+    own = NULL;
+    for (int i = 0; i < 4; i++) {
+        float *old = *arrays[i];
+        memcpy(grown[i], old, trainer->total * sizeof(float));
+        memset(grown[i] + trainer->total, 0, (total - trainer->total) * sizeof(float));
+        *arrays[i] = grown[i];
+        grown[i] = old;
+    }
+    trainer->total = total;
+done:
+    for (int i = 0; i < 4; i++)
+        mary_free(grown[i]);
+    mary_free(parameters);
+    mary_free(own);
+    return status;
 }
 
 mary_status mary_trainer_hook(mary_trainer *trainer, int index, const mary_parameter_hook *hook)
@@ -188,6 +241,8 @@ mary_status mary_trainer_model(mary_trainer *trainer, bool effective, mary_model
     MARY_TRY(mary_model_copy(trainer->model, model));
     for (int i = 0; i < trainer->parameter_count; i++) {
         const mary_trained *p = &trainer->parameters[i];
+        if (p->value < 0)
+            continue;
         float *values = effective ? trainer->in_use[p->value] : trainer->values + p->offset;
         const mary_tensor tensor = {.type = MARY_FLOAT, .shape = p->shape, .data = values};
         MARY_TRY_GOTO(write_parameter(*model, trainer->program->values[p->value].name, &tensor), error);

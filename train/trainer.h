@@ -7,7 +7,8 @@
 #include "train/tape.h"
 
 typedef struct mary_trained {
-    int value; /* in the program */
+    int value;  /* in the program; negative: added, no node uses it */
+    char *name; /* of one that was added */
     mary_shape shape;
     int64_t count;
     size_t offset; /* of its values, gradient and curvature in the trainer's arrays, in floats */
@@ -45,6 +46,8 @@ struct mary_trainer {
 
 /* trainer.c */
 void mary_prepared_free(mary_prepared *prepared, int threads);
+
+const char *mary_trained_name(const mary_trainer *trainer, int index);
 
 /* pass.c: values (through the hooks) to what the nodes compute with. */
 mary_status mary_trainer_load(mary_trainer *trainer, bool second);

@@ -4,25 +4,21 @@
 #include "convert/choose.h"
 #include "tune/tune.h"
 
+static bool coded(const mary_tuned_layer *layer)
+{
+    return layer->coding != NULL && layer->coding->count > 0;
+}
+
 mary_status mary_tuned_effective(void *context, int parameter, const float *values, float *effective, int64_t count)
 {
-    const mary_tuned_layer *layer = context;
-    const mary_tuned_coding *coding = layer->coding;
+    mary_tuned_layer *layer = context;
     (void)parameter;
-    for (int64_t i = 0; i < count; i++) {
-        effective[i] = layer->codes[i] != 0 ? values[i] : 0.0f;
-        if (coding == NULL || layer->codes[i] == 0)
-            continue;
-        int low = 0, high = coding->count - 1;
-        while (low < high) {
-            const int middle = (low + high + 1) / 2;
-            if (values[i] >= coding->edges[middle])
-                low = middle;
-            else
-                high = middle - 1;
-        }
-        effective[i] = coding->levels[low];
+    if (coded(layer)) {
+        mary_tuned_see_levels(layer, values, effective, count);
+        return MARY_OK;
     }
+    for (int64_t i = 0; i < count; i++)
+        effective[i] = layer->codes[i] != 0 ? values[i] : 0.0f;
     return MARY_OK;
 }
 
@@ -32,6 +28,10 @@ mary_status mary_tuned_gradient(void *context, int parameter, const float *value
     double sums[MARY_MOST_TUNED_LEVELS + 1] = {0};
     float shared[MARY_MOST_TUNED_LEVELS + 1] = {0};
     (void)parameter, (void)values;
+    if (coded(layer)) {
+        mary_tuned_pass_gradients(layer, gradient, count);
+        return MARY_OK;
+    }
     if (layer->levels == 0) {
         for (int64_t i = 0; i < count; i++)
             gradient[i] = layer->codes[i] != 0 ? gradient[i] : 0.0f;
@@ -114,7 +114,7 @@ done:
 
 void mary_tuned_layers_free(mary_tuned_layers *layers)
 {
-    mary_tuned_uncode(layers);
+    mary_tuned_codings_free(layers);
     for (int i = 0; i < layers->count; i++)
         mary_free(layers->items[i].codes);
     mary_free(layers->items);

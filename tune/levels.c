@@ -45,34 +45,14 @@ static void scatter(mary_tuned_layer *layers, int layer_count, const mary_quanti
     }
 }
 
-/* Layers get what turns values into levels: edges lie in the middle between the last weight of a level and the first of
- * the next. */
+/* Their codings get the levels. */
 static void set_coding(mary_tuned_layer *layers, int layer_count, const mary_quantized_set *set)
 {
-    mary_tuned_coding coding = {.count = 0};
-    float first[256], last[256];
-    bool used[256] = {false};
-    int64_t at = 0;
     for (int i = 0; i < layer_count; i++) {
-        for (int64_t k = 0; k < layers[i].count; k++) {
-            if (layers[i].codes[k] == 0)
-                continue;
-            const int m = set->codes[at++];
-            const float value = layers[i].values[k];
-            first[m] = used[m] && first[m] < value ? first[m] : value;
-            last[m] = used[m] && last[m] > value ? last[m] : value;
-            used[m] = true;
-        }
+        mary_tuned_coding *coding = layers[i].coding;
+        for (int m = 0; m < coding->most; m++)
+            coding->levels[m] = m < set->used ? set->levels[m] : 0.0f;
     }
-    for (int m = 0, before = -1; m < 256; m++) {
-        if (!used[m])
-            continue;
-        coding.edges[coding.count] = before < 0 ? first[m] : last[before] + (first[m] - last[before]) / 2;
-        coding.levels[coding.count++] = set->levels[m];
-        before = m;
-    }
-    for (int i = 0; i < layer_count; i++)
-        *layers[i].coding = coding;
 }
 
 static mary_status choose(mary_tuned_layer *layers, float *const *importance, int layer_count,
@@ -115,24 +95,9 @@ mary_status mary_tuned_choose_levels(mary_tuned_layers *layers, const mary_tuned
     return choose_all(layers, choice, choice->importance, scatter);
 }
 
-mary_status mary_tuned_code(mary_tuned_layers *layers, const mary_tuned_choice *choice)
+mary_status mary_tuned_choose_coding(mary_tuned_layers *layers, const mary_tuned_choice *choice)
 {
-    for (int i = 0; i < layers->count; i++) {
-        mary_tuned_layer *layer = &layers->items[i];
-        if (layer->coding == NULL)
-            layer->coding = mary_calloc(1, sizeof *layer->coding);
-        if (layer->coding == NULL)
-            return mary_fail_memory(sizeof *layer->coding);
-    }
-    return choose_all(layers, choice, NULL, set_coding);
-}
-
-void mary_tuned_uncode(mary_tuned_layers *layers)
-{
-    for (int i = 0; i < layers->count; i++) {
-        mary_free(layers->items[i].coding);
-        layers->items[i].coding = NULL;
-    }
+    return choose_all(layers, choice, choice->importance, set_coding);
 }
 
 /* ---- codes from values ---- */

@@ -7,7 +7,7 @@
 #include "runtime/shapes.h"
 #include "tune/settings.h"
 
-/* Masks are made anew so many times in an epoch that prunes, and levels in one that trains coded weights. */
+/* Masks are made anew so many times in an epoch that prunes, and codes in one that trains coded weights. */
 enum { INTERVALS = 8 };
 
 /* ---- life ---- */
@@ -87,6 +87,17 @@ static mary_status create_batches(mary_tuning *t)
     return t->values != NULL && t->labels != NULL ? MARY_OK : mary_fail_memory(bytes);
 }
 
+/* What codes take whose part `keep` has the options' entropy, the rest being zero. */
+static double budget_of(const mary_tuning *t)
+{
+    const double all = (double)mary_tuned_weights(&t->layers);
+    const double kept = fmin(ceil(t->options.keep * all), (double)mary_tuned_kept(&t->layers)), zero = all - kept;
+    if (t->options.entropy == 0)
+        return 0;
+    return kept * t->options.entropy + (kept > 0 ? kept * log2(all / kept) : 0) +
+           (zero > 0 ? zero * log2(all / zero) : 0);
+}
+
 mary_status mary_tuning_create(mary_tuning *t, mary_model **model)
 {
     const mary_tune_options *o = &t->options;
@@ -101,7 +112,10 @@ mary_status mary_tuning_create(mary_tuning *t, mary_model **model)
     MARY_TRY(mary_model_copy(*model, &copy));
     const mary_trainer_options trainer = {.threads = o->threads, .output = o->output};
     MARY_TRY_GOTO(mary_trainer_create(model, &trainer, &t->trainer), done);
-    status = mary_tuned_layers_create(copy, t->trainer, &t->layers);
+    MARY_TRY_GOTO(mary_tuned_layers_create(copy, t->trainer, &t->layers), done);
+    if (o->coded_epochs > 0)
+        status = mary_tuned_codings_create(&t->layers, t->trainer, o->levels, o->per_model);
+    t->budget = budget_of(t);
 done:
     mary_model_free(&copy);
     return status;
@@ -242,7 +256,6 @@ mary_status mary_tuning_epoch(mary_tuning *t, int64_t epoch, mary_tune_epoch *do
     const int64_t last = levels ? o->epochs : coded ? t->level_start : t->coded_start;
     const double rate = levels ? o->level_rate : coded ? o->coded_rate : o->rate;
     const int64_t interval = t->steps / INTERVALS < 1 ? 1 : t->steps / INTERVALS;
-    const mary_tuned_choice choice = mary_tuning_choice(t, NULL);
     mary_schedule schedule;
     double sum = 0;
     int64_t seen = 0;
@@ -254,7 +267,7 @@ mary_status mary_tuning_epoch(mary_tuning *t, int64_t epoch, mary_tune_epoch *do
         if (epoch < t->prune_epochs && number % interval == 0)
             MARY_TRY(prune_further(t, step));
         if (coded && number % interval == 0)
-            MARY_TRY(mary_tuned_code(&t->layers, &choice));
+            MARY_TRY(mary_tuned_code(&t->layers, t->budget));
         MARY_TRY(mary_batches_read(t->batches, epoch, number, t->values, t->labels, NULL, &size));
         MARY_TRY(mary_tuning_pass(t, size, MARY_CURVATURE_NONE, &result));
         if (!isfinite(result.loss))

@@ -15,6 +15,7 @@ typedef struct mary_tuning {
     mary_tuned_layers layers;
     /* Epochs [0, prune_epochs) prune, [coded_start, level_start) train coded weights, [level_start, ...) the levels. */
     int64_t prune_epochs, coded_start, level_start;
+    double budget; /* bits of all codes while coded weights are trained; 0: any */
     int64_t steps; /* of an epoch */
     char *input;
     int teacher_output;

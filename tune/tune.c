@@ -1,4 +1,6 @@
 /* mary_tune: prune, train on, choose levels, train these, rewrite. */
+#include <string.h>
+
 #include "convert/passes/passes.h"
 #include "tune/run.h"
 #include "tune/settings.h"
@@ -43,22 +45,32 @@ static mary_status create_optimiser(mary_tuning *t)
     return mary_optimiser_create(t->trainer, &optimiser, &t->optimiser);
 }
 
-/* After the last epoch that trains single weights; their codes are a mask. */
+/* Levels by the method, for weights (or for their coding), whose codes are a mask. */
+static mary_status choose(mary_tuning *t, int64_t epoch,
+                          mary_status (*use)(mary_tuned_layers *layers, const mary_tuned_choice *choice))
+{
+    float **importance = NULL;
+    MARY_TRY(mary_tuning_importance(t, epoch, &importance));
+    const mary_tuned_choice choice = mary_tuning_choice(t, importance);
+    mary_status status = use(&t->layers, &choice);
+    mary_tuning_importance_free(t, importance);
+    return status;
+}
+
+/* After the last epoch that trains single weights. */
 static mary_status choose_levels(mary_tuning *t, mary_tune_result *result)
 {
     const mary_tune_options *o = &t->options;
-    float **importance = NULL;
-    mary_tuned_uncode(&t->layers);
-    MARY_TRY(mary_tuned_prune(&t->layers, o->keep, o->per_layer));
-    if (o->no_levels)
-        return MARY_OK;
-    MARY_TRY(mary_tuning_importance(t, t->level_start, &importance));
-    const mary_tuned_choice choice = mary_tuning_choice(t, importance);
-    mary_status status = mary_tuned_choose_levels(&t->layers, &choice);
-    mary_tuning_importance_free(t, importance);
-    if (status == MARY_OK)
-        status = mary_tuning_accuracy(t, &result->chosen);
-    return status;
+    if (o->coded_epochs > 0)
+        MARY_TRY(mary_tuned_settle(&t->layers, t->budget));
+    else {
+        MARY_TRY(mary_tuned_prune(&t->layers, o->keep, o->per_layer));
+        if (o->no_levels)
+            return MARY_OK;
+        MARY_TRY(choose(t, t->level_start, mary_tuned_choose_levels));
+    }
+    mary_tuned_read_mask(&t->layers);
+    return mary_tuning_accuracy(t, &result->chosen);
 }
 
 /* An epoch of the levels begins with reading them from the values, any other with the mask; so does one that goes on
@@ -69,9 +81,11 @@ static mary_status begin_epoch(mary_tuning *t, int64_t epoch, mary_tune_result *
     mary_tuned_read_mask(&t->layers);
     if (epoch == t->prune_epochs && epoch < t->level_start)
         MARY_TRY(mary_tuned_prune(&t->layers, o->keep, o->per_layer));
+    if (epoch == t->coded_start && o->coded_epochs > 0)
+        MARY_TRY(choose(t, epoch, mary_tuned_choose_coding));
     if (epoch == t->level_start)
         MARY_TRY(choose_levels(t, result));
-    if (epoch == 0 || epoch == t->level_start)
+    if (epoch == 0 || epoch == t->coded_start || epoch == t->level_start)
         MARY_TRY(create_optimiser(t));
     return epoch >= t->level_start ? mary_tuned_read_levels(&t->layers, o->per_model) : MARY_OK;
 }
@@ -91,7 +105,8 @@ static mary_status train(mary_tuning *t, mary_training_place *place, mary_tune_r
         mary_tune_epoch done = {phase_of(t, epoch), epoch, o->epochs, .accuracy = -1};
         MARY_TRY(begin_epoch(t, epoch, result));
         MARY_TRY(mary_tuning_epoch(t, epoch, &done));
-        mary_tuned_clear(&t->layers);
+        if (strcmp(done.phase, "coded") != 0)
+            mary_tuned_clear(&t->layers);
         done.kept = (double)mary_tuned_kept(&t->layers) / (double)mary_tuned_weights(&t->layers);
         MARY_TRY(mary_tuning_accuracy(t, &done.accuracy));
         if (epoch + 1 == t->level_start)

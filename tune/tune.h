@@ -13,11 +13,15 @@
 
 enum { MARY_MOST_TUNED_LEVELS = 255 }; /* besides zero; codes are bytes */
 
-/* What a network sees of weights that are still trained one by one: the level whose interval a weight lies in. */
+/* What a network sees of weights that are trained one by one: the level whose interval a weight lies in. */
 typedef struct mary_tuned_coding {
-    int count;
-    float levels[MARY_MOST_TUNED_LEVELS]; /* of kept weights, ascending */
-    float edges[MARY_MOST_TUNED_LEVELS];  /* edges[m]: from here on it is level m; edges[0] does not count */
+    int parameter;            /* of the trainer: the levels, zero where there is none; shared layers have one */
+    int most;                 /* levels */
+    float *levels, *gradient; /* the trainer's, [most] */
+    bool zeros;               /* zero is one of the levels: else what is pruned stays so */
+    int count;                /* intervals; 0: the network sees weights as they are */
+    float edges[MARY_MOST_TUNED_LEVELS + 1];   /* where they begin, ascending; edges[0] does not count */
+    uint8_t codes[MARY_MOST_TUNED_LEVELS + 1]; /* of their levels */
 } mary_tuned_coding;
 
 /* The weight of one layer (or of several that share it). */
@@ -25,9 +29,9 @@ typedef struct mary_tuned_layer {
     int parameter; /* of the trainer */
     int64_t count;
     float *values;             /* the trainer's, [count] */
-    uint8_t *codes;            /* [count]; 0: pruned; else 1, or while levels are trained 1 + the number of its level */
+    uint8_t *codes;            /* [count]; 0: pruned; else 1, or 1 + the number of its level */
     int levels;                /* 0: every weight for itself */
-    mary_tuned_coding *coding; /* NULL: the network sees weights as they are */
+    mary_tuned_coding *coding; /* NULL: there is none */
 } mary_tuned_layer;
 
 typedef struct mary_tuned_layers {
@@ -59,17 +63,25 @@ typedef struct mary_tuned_choice {
     float *const *importance;           /* per layer, [layer.count] what a weight's squared error counts; NULL: 1 */
 } mary_tuned_choice;
 
-/* From now on the network sees kept weights as the levels that the method chooses for their present values, whatever
- * choice->importance says: intervals do not overlap. Gradients go to the values (straight through). */
-mary_status mary_tuned_code(mary_tuned_layers *layers, const mary_tuned_choice *choice);
-/* It sees them as they are. */
-void mary_tuned_uncode(mary_tuned_layers *layers);
 /* Kept weights become one of the values that the method chooses for each layer, or for all of them. */
 mary_status mary_tuned_choose_levels(mary_tuned_layers *layers, const mary_tuned_choice *choice);
 /* Codes from values that have at most 255 levels a layer or, if `shared`, in all. */
 mary_status mary_tuned_read_levels(mary_tuned_layers *layers, bool shared);
 /* After the hooks: a level that several layers share gets the gradients of all of them. */
 mary_status mary_tuned_share_gradients(const mary_tuned_layers *layers, mary_trainer *trainer);
+
+/* Codings (coding.c): before the trainer has an optimiser. `most` levels a layer or, if `shared`, in all. */
+mary_status mary_tuned_codings_create(mary_tuned_layers *layers, mary_trainer *trainer, int most, bool shared);
+void mary_tuned_codings_free(mary_tuned_layers *layers);
+/* Their levels become those that the method chooses for the kept weights. */
+mary_status mary_tuned_choose_coding(mary_tuned_layers *layers, const mary_tuned_choice *choice);
+/* From now on the network sees weights as levels; gradients go to both (straight through, for weights). budget > 0: all
+ * codes have so many bits, and weights become zero and come back; else every kept weight is its nearest level. */
+mary_status mary_tuned_code(mary_tuned_layers *layers, double budget);
+/* Weights become what it sees, and codings are no longer in use. */
+mary_status mary_tuned_settle(mary_tuned_layers *layers, double budget);
+void mary_tuned_see_levels(mary_tuned_layer *layer, const float *values, float *effective, int64_t count);
+void mary_tuned_pass_gradients(const mary_tuned_layer *layer, float *gradient, int64_t count);
 
 /* The functions of the hook; context: mary_tuned_layer. */
 mary_status mary_tuned_effective(void *context, int parameter, const float *values, float *effective, int64_t count);

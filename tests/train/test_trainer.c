@@ -395,6 +395,69 @@ START_TEST(hooks_stand_between_values_and_the_network)
 }
 END_TEST
 
+/* w2 = a third of itself + the parameter that was added. */
+static mary_status add(void *context, int index, const float *values, float *effective, int64_t count)
+{
+    const mary_parameter *a = context;
+    (void)index;
+    for (int64_t i = 0; i < count; i++)
+        effective[i] = values[i] / 3 + a->values[0];
+    return MARY_OK;
+}
+
+static mary_status add_gradient(void *context, int index, const float *values, float *slope, int64_t count)
+{
+    const mary_parameter *a = context;
+    (void)index, (void)values;
+    for (int64_t i = 0; i < count; i++) {
+        a->gradient[0] += slope[i];
+        slope[i] /= 3;
+    }
+    return MARY_OK;
+}
+
+START_TEST(parameters_may_be_added_for_hooks)
+{
+    fixture f = open_residual(NULL, 4);
+    mary_parameter a;
+    const mary_parameter_hook hook = {&a, add, add_gradient};
+    mary_optimiser *optimiser = NULL;
+    mary_model *model = NULL;
+    int w2 = -1, index = -1;
+    const mary_loss_result before = gradient(&f, MARY_CURVATURE_NONE);
+    const int count = mary_trainer_parameter_count(f.trainer);
+    assert_fails(mary_trainer_add_parameter(f.trainer, "a", 0, &index), MARY_ERROR_USAGE, "0 elements");
+    assert_fails(mary_trainer_add_parameter(f.trainer, "a", INT64_MAX, &index), MARY_ERROR_USAGE, "elements");
+    assert_ok(mary_trainer_add_parameter(f.trainer, "a", 3, &index));
+    ck_assert_int_eq(index, count);
+    ck_assert_int_eq(mary_trainer_parameter_count(f.trainer), count + 1);
+    ck_assert(gradient(&f, MARY_CURVATURE_NONE).loss == before.loss);
+    for (int i = 0; i < count; i++)
+        w2 = strcmp(parameter(&f, i).name, "w2") == 0 ? i : w2;
+    a = parameter(&f, index);
+    ck_assert_str_eq(a.name, "a");
+    ck_assert(a.count == 3 && a.values[2] == 0);
+    assert_ok(mary_trainer_hook(f.trainer, w2, &hook));
+    const float step = 1e-4f;
+    a.values[0] = step;
+    double slope = gradient(&f, MARY_CURVATURE_NONE).loss;
+    a.values[0] = -step;
+    slope = (slope - gradient(&f, MARY_CURVATURE_NONE).loss) / (2 * (double)step);
+    a.values[0] = 0;
+    gradient(&f, MARY_CURVATURE_NONE);
+    ck_assert_double_eq_tol((double)a.gradient[0], slope, 2e-3 * (1 + fabs(slope)));
+    ck_assert(a.gradient[1] == 0);
+    assert_ok(mary_optimiser_create(f.trainer, NULL, &optimiser));
+    assert_ok(mary_optimiser_step(optimiser, 0.01));
+    ck_assert_double_eq_tol((double)a.values[0], slope > 0 ? -0.01 : 0.01, 1e-6);
+    ck_assert(a.values[1] == 0);
+    mary_optimiser_free(&optimiser);
+    assert_ok(mary_trainer_model(f.trainer, true, &model));
+    mary_model_free(&model);
+    close_trainer(&f);
+}
+END_TEST
+
 /* ---- losses and refusals ---- */
 
 START_TEST(a_student_that_is_its_teacher_has_no_gradient)
@@ -488,5 +551,5 @@ MARY_TEST_MAIN("train/trainer", gradients_of_a_network_agree_with_differences, t
                parts_of_a_batch_do_not_change_gradients, batch_sizes_may_change,
                the_hessian_of_a_linear_layer_agrees_with_differences,
                the_empirical_fisher_is_the_mean_of_squared_gradients, hooks_stand_between_values_and_the_network,
-               a_student_that_is_its_teacher_has_no_gradient, wrong_calls_are_refused,
-               an_operator_without_a_gradient_is_named, failing_allocations_are_survived)
+               parameters_may_be_added_for_hooks, a_student_that_is_its_teacher_has_no_gradient,
+               wrong_calls_are_refused, an_operator_without_a_gradient_is_named, failing_allocations_are_survived)

@@ -69,59 +69,6 @@ START_TEST(the_gradient_of_a_level_is_that_of_the_loss)
 }
 END_TEST
 
-/* What the network sees are the levels that would be chosen, nearest for values that have moved since; gradients go
- * straight through to what is kept. */
-START_TEST(coded_weights_are_seen_as_levels)
-{
-    for (int shared = 0; shared < 2; shared++) {
-        parts seen, chosen;
-        mary_tuned_choice choice = kmeans(4);
-        float effective[HIDDEN * FEATURES], slope[HIDDEN * FEATURES];
-        choice.shared = shared;
-        make_parts(&seen);
-        make_parts(&chosen);
-        assert_ok(mary_tuned_prune(&seen.layers, 0.5, false));
-        assert_ok(mary_tuned_prune(&chosen.layers, 0.5, false));
-        assert_ok(mary_tuned_code(&seen.layers, &choice));
-        assert_ok(mary_tuned_choose_levels(&chosen.layers, &choice));
-        for (int i = 0; i < seen.layers.count; i++) {
-            mary_tuned_layer *layer = &seen.layers.items[i];
-            const float *levels = chosen.layers.items[i].values;
-            assert_ok(mary_tuned_effective(layer, layer->parameter, layer->values, effective, layer->count));
-            for (int64_t k = 0; k < layer->count; k++) {
-                ck_assert_float_eq(effective[k], layer->codes[k] != 0 ? levels[k] : 0.0f);
-                slope[k] = (float)k + 1;
-            }
-            assert_ok(mary_tuned_gradient(layer, layer->parameter, layer->values, slope, layer->count));
-            for (int64_t k = 0; k < layer->count; k++)
-                ck_assert_float_eq(slope[k], layer->codes[k] != 0 ? (float)k + 1 : 0.0f);
-
-            const mary_tuned_coding *coding = layer->coding;
-            ck_assert_int_eq(coding->count, 4);
-            for (int m = 0; m < 4; m++) { /* on either side of an edge, and far outside */
-                const float values[] = {m > 0 ? nextafterf(coding->edges[m], -INFINITY) : -1e30f, coding->edges[m],
-                                        m == 3 ? 1e30f : coding->edges[m]};
-                int64_t at = 0;
-                while (layer->codes[at] == 0)
-                    at++;
-                for (int v = 0; v < 3; v++) {
-                    layer->values[at] = values[v];
-                    assert_ok(mary_tuned_effective(layer, layer->parameter, layer->values, effective, layer->count));
-                    ck_assert_float_eq(effective[at], coding->levels[v == 0 && m > 0 ? m - 1 : m]);
-                }
-            }
-        }
-        mary_tuned_uncode(&seen.layers);
-        mary_tuned_layer *layer = &seen.layers.items[0];
-        assert_ok(mary_tuned_effective(layer, layer->parameter, layer->values, effective, layer->count));
-        for (int64_t k = 0; k < layer->count; k++)
-            ck_assert_float_eq(effective[k], layer->values[k]);
-        free_parts(&seen);
-        free_parts(&chosen);
-    }
-}
-END_TEST
-
 START_TEST(levels_weigh_weights_by_their_importance)
 {
     parts p;
@@ -223,6 +170,6 @@ START_TEST(pruning_and_levels_may_come_one_after_the_other)
 }
 END_TEST
 
-MARY_TEST_MAIN("tune/levels", the_gradient_of_a_level_is_that_of_the_loss, coded_weights_are_seen_as_levels,
-               levels_weigh_weights_by_their_importance, levels_of_all_layers_are_the_same,
-               every_method_leaves_a_network_that_works, pruning_and_levels_may_come_one_after_the_other)
+MARY_TEST_MAIN("tune/levels", the_gradient_of_a_level_is_that_of_the_loss, levels_weigh_weights_by_their_importance,
+               levels_of_all_layers_are_the_same, every_method_leaves_a_network_that_works,
+               pruning_and_levels_may_come_one_after_the_other)

@@ -233,6 +233,8 @@ START_TEST(threads_do_not_change_a_bit)
         options.distil = distil;
         options.relative = distil;
         options.coded_epochs = distil ? 2 : 0;
+        options.method = distil ? "ecsq" : NULL;
+        options.entropy = distil ? 1.5 : 0;
         options.warmup = distil ? 1.5 : 0;
         uint8_t *bytes = tuned(&options, NULL, &size);
         for (options.threads = 2; options.threads < 5; options.threads++)
@@ -248,12 +250,10 @@ static void die_after(void *context, const mary_tune_epoch *epoch)
         raise(SIGKILL);
 }
 
-START_TEST(a_killed_tuning_goes_on_to_the_same_bits)
+static void check_killed_tuning(mary_tune_options options)
 {
     char path[] = "/tmp/mary-tune-XXXXXX";
-    mary_tune_options options = usual;
     size_t size;
-    options.coded_epochs = 2;
     uint8_t *bytes = tuned(&options, NULL, &size);
     int file = mkstemp(path);
     ck_assert_int_ge(file, 0);
@@ -281,6 +281,21 @@ START_TEST(a_killed_tuning_goes_on_to_the_same_bits)
     ck_assert_ptr_null(model);
     unlink(path);
     mary_free(bytes);
+}
+
+START_TEST(a_killed_tuning_goes_on_to_the_same_bits)
+{
+    mary_tune_options options = usual;
+    options.coded_epochs = 3;
+    check_killed_tuning(options);
+    options.per_model = true;
+    check_killed_tuning(options);
+    options.per_model = false;
+    options.relative = true;
+    options.method = "ecsq";
+    options.entropy = 1.5;
+    options.level_epochs = MARY_NO_EPOCHS;
+    check_killed_tuning(options);
 }
 END_TEST
 

@@ -1,0 +1,227 @@
+/* Coded weights: what the network sees of them, gradients, how many bits they take. */
+#include <math.h>
+
+#include "tests/tune/network.h"
+
+enum { LEVELS = 5 };
+
+/* A trainer whose weights are coded; a third of them pruned, levels by k-means. */
+static void make_coded(parts *p, bool shared, double budget)
+{
+    const mary_tuned_choice choice = {
+        .method = mary_quantize_method_find("kmeans"), .levels = LEVELS, .shared = shared};
+    make_parts(p);
+    assert_ok(mary_tuned_codings_create(&p->layers, p->trainer, LEVELS, shared));
+    assert_ok(mary_tuned_prune(&p->layers, 0.67, false));
+    assert_ok(mary_tuned_choose_coding(&p->layers, &choice));
+    assert_ok(mary_tuned_code(&p->layers, budget));
+}
+
+/* To be freed. */
+static float *seen(mary_tuned_layer *layer)
+{
+    float *effective = mary_alloc((size_t)layer->count * sizeof *effective);
+    assert_ok(mary_tuned_effective(layer, layer->parameter, layer->values, effective, layer->count));
+    return effective;
+}
+
+static double entropy(mary_tuned_layer *layer)
+{
+    double bits = 0;
+    int64_t counts[256] = {0};
+    mary_free(seen(layer));
+    for (int64_t k = 0; k < layer->count; k++)
+        counts[layer->codes[k]]++;
+    for (int m = 0; m < 256; m++)
+        bits += counts[m] > 0 ? (double)counts[m] * log2((double)layer->count / (double)counts[m]) : 0;
+    return bits;
+}
+
+static double all_bits(parts *p)
+{
+    double bits = 0;
+    for (int i = 0; i < p->layers.count; i++)
+        bits += entropy(&p->layers.items[i]);
+    return bits;
+}
+
+/* Without a budget: the nearest level, and zero where weights are pruned. */
+START_TEST(kept_weights_are_seen_as_their_nearest_levels)
+{
+    for (int shared = 0; shared < 2; shared++) {
+        parts p;
+        make_coded(&p, shared, 0);
+        for (int i = 0; i < p.layers.count; i++) {
+            mary_tuned_layer *layer = &p.layers.items[i];
+            const mary_tuned_coding *coding = layer->coding;
+            float *effective = seen(layer);
+            for (int64_t k = 0; k < layer->count; k++) {
+                double least = INFINITY;
+                if (layer->values[k] == 0) {
+                    ck_assert_float_eq(effective[k], 0);
+                    continue;
+                }
+                for (int m = 0; m < LEVELS; m++)
+                    least = fmin(least, fabs((double)layer->values[k] - (double)coding->levels[m]));
+                ck_assert_double_eq(fabs((double)layer->values[k] - (double)effective[k]), least);
+            }
+            mary_free(effective);
+        }
+        free_parts(&p);
+    }
+}
+END_TEST
+
+/* Straight through to weights that may change; to a level, the sum over its weights. */
+START_TEST(gradients_go_to_weights_and_to_levels)
+{
+    for (int zeros = 0; zeros < 2; zeros++) {
+        parts p;
+        make_coded(&p, false, zeros ? 300 : 0);
+        for (int i = 0; i < p.layers.count; i++) {
+            mary_tuned_layer *layer = &p.layers.items[i];
+            double sums[LEVELS + 1] = {0};
+            float *slope = seen(layer);
+            memset(layer->coding->gradient, 0, LEVELS * sizeof(float));
+            for (int64_t k = 0; k < layer->count; k++) {
+                slope[k] = (float)k + 1;
+                sums[layer->codes[k]] += (double)slope[k];
+            }
+            assert_ok(mary_tuned_gradient(layer, layer->parameter, layer->values, slope, layer->count));
+            for (int64_t k = 0; k < layer->count; k++)
+                ck_assert_float_eq(slope[k], layer->codes[k] != 0 || zeros ? (float)k + 1 : 0.0f);
+            for (int m = 0; m < LEVELS; m++)
+                ck_assert_double_eq((double)layer->coding->gradient[m], sums[m + 1]);
+            mary_free(slope);
+        }
+        free_parts(&p);
+    }
+}
+END_TEST
+
+static double loss_of(parts *p)
+{
+    mary_loss_result result;
+    assert_ok(mary_trainer_loss(p->trainer, &p->input, 1, &p->loss, &result));
+    return result.loss;
+}
+
+START_TEST(the_gradient_of_a_level_is_that_of_the_loss)
+{
+    for (int shared = 0; shared < 2; shared++) {
+        parts p;
+        int checked = 0;
+        make_coded(&p, shared, 400);
+        for (int i = 0; i < p.layers.count; i++) {
+            const mary_tuned_coding *coding = p.layers.items[i].coding;
+            for (int m = 0; m < LEVELS; m++) {
+                const float value = coding->levels[m], step = 1e-3f, above = value + step, below = value - step;
+                assert_ok(mary_trainer_gradient(p.trainer, &p.input, 1, &p.loss, MARY_CURVATURE_NONE, NULL));
+                coding->levels[m] = above;
+                double slope = loss_of(&p);
+                coding->levels[m] = below;
+                slope = (slope - loss_of(&p)) / ((double)above - (double)below);
+                coding->levels[m] = value;
+                ck_assert_msg(fabs(slope - (double)coding->gradient[m]) < 2e-3 * (1 + fabs(slope)),
+                              "layer %d, level %d: gradient %g, slope %g", i, m, (double)coding->gradient[m], slope);
+                checked += slope != 0;
+            }
+        }
+        ck_assert_int_ge(checked, LEVELS);
+        free_parts(&p);
+    }
+}
+END_TEST
+
+/* What the network sees against other values of the same network, as parts of their layers' energy. */
+static double error_against(parts *p, const parts *original)
+{
+    double error = 0;
+    for (int i = 0; i < p->layers.count; i++) {
+        mary_tuned_layer *layer = &p->layers.items[i];
+        const float *values = original->layers.items[i].values;
+        float *effective = seen(layer);
+        double energy = 0, differences = 0;
+        for (int64_t k = 0; k < layer->count; k++) {
+            energy += (double)values[k] * (double)values[k];
+            differences += pow((double)values[k] - (double)effective[k], 2);
+        }
+        error += differences / energy;
+        mary_free(effective);
+    }
+    return error;
+}
+
+START_TEST(codes_fit_the_budget_at_a_small_error)
+{
+    parts p, pruned;
+    double error = -1;
+    make_coded(&p, false, 1e9);
+    make_coded(&pruned, false, 0);
+    const double most = all_bits(&p);
+    ck_assert_double_gt(most, 300);
+    for (double budget = most * 0.9; budget > most * 0.15; budget *= 0.8) {
+        assert_ok(mary_tuned_code(&p.layers, budget));
+        const double bits = all_bits(&p), now = error_against(&p, &p);
+        ck_assert_msg(bits <= budget && bits > budget - 30, "%g bits of %g", bits, budget);
+        ck_assert_msg(now > error, "fewer bits, and the error falls from %g to %g", error, now);
+        for (double keep = 0.67; all_bits(&pruned) > budget; keep *= 0.98) { /* the other way to fewer bits */
+            assert_ok(mary_tuned_prune(&pruned.layers, keep, false));
+            assert_ok(mary_tuned_code(&pruned.layers, 0));
+        }
+        ck_assert_msg(now < error_against(&pruned, &p), "at %g bits an error of %g, pruned %g", bits, now,
+                      error_against(&pruned, &p));
+        error = now;
+    }
+    free_parts(&p);
+    free_parts(&pruned);
+}
+END_TEST
+
+START_TEST(pruned_weights_come_back_where_there_is_a_budget)
+{
+    for (int budget = 0; budget < 2; budget++) {
+        parts p;
+        make_coded(&p, false, budget * 1e9);
+        mary_tuned_layer *layer = &p.layers.items[0];
+        int64_t at = 0;
+        while (layer->values[at] != 0)
+            at++;
+        layer->values[at] = layer->coding->levels[LEVELS - 1];
+        float *effective = seen(layer);
+        ck_assert_float_eq(effective[at], budget > 0 ? layer->coding->levels[LEVELS - 1] : 0);
+        mary_free(effective);
+        free_parts(&p);
+    }
+}
+END_TEST
+
+START_TEST(weights_settle_on_what_is_seen)
+{
+    parts p;
+    make_coded(&p, false, 350);
+    for (int i = 0; i < p.layers.count; i++) {
+        mary_tuned_layer *layer = &p.layers.items[i];
+        for (int64_t k = 0; k < layer->count; k++)
+            layer->values[k] *= 1 + 0.1f * (float)(k % 5);
+    }
+    assert_ok(mary_tuned_code(&p.layers, 300));
+    float *effective[2] = {seen(&p.layers.items[0]), seen(&p.layers.items[1])};
+    const double loss = loss_of(&p);
+    assert_ok(mary_tuned_settle(&p.layers, 300));
+    for (int i = 0; i < 2; i++) {
+        const mary_tuned_layer *layer = &p.layers.items[i];
+        ck_assert_int_eq(memcmp(layer->values, effective[i], (size_t)layer->count * sizeof(float)), 0);
+        mary_free(effective[i]);
+    }
+    mary_tuned_read_mask(&p.layers);
+    ck_assert_double_eq(loss_of(&p), loss);
+    assert_ok(mary_tuned_read_levels(&p.layers, false));
+    ck_assert(p.layers.items[0].levels >= 2 && p.layers.items[0].levels <= LEVELS);
+    free_parts(&p);
+}
+END_TEST
+
+MARY_TEST_MAIN("tune/coding", kept_weights_are_seen_as_their_nearest_levels, gradients_go_to_weights_and_to_levels,
+               the_gradient_of_a_level_is_that_of_the_loss, codes_fit_the_budget_at_a_small_error,
+               pruned_weights_come_back_where_there_is_a_budget, weights_settle_on_what_is_seen)
