@@ -7,10 +7,10 @@
 enum {
     ENTRY = 12,             /* bytes, about, that a tensor costs in the directory */
     SMALL_CODES = 1 << 17,  /* weights: a tensor this small is decoded in some milliseconds whatever coder it has */
-    CHEAP_CONTEXTS = 2,     /* of the symbol coder; others take up to twice as long */
-    CONTEXTS_PART = 256,    /* and have to save one part of so many */
+    CONTEXTS_PART = 256,    /* what sets of the symbol coder that take longer have to save: one part of so many */
     MANY_NUMBERS = 1 << 18, /* bytes, from where the fastest coder of numbers is worth it */
-    NUMBERS_PART = 32       /* the slowest one has to save one part of so many */
+    NUMBERS_PART = 32,      /* the slowest one has to save one part of so many, */
+    NUMBERS_TIME = 64       /* and a byte for every so many that it decodes, which take it some 15 microseconds */
 };
 
 static void take(mary_encoded *best, mary_coder coder, mary_buffer *stream, const mary_stream_bits *bits)
@@ -52,7 +52,8 @@ static mary_status encode_matrix(const mary_code_matrix *matrix, mary_coder_choi
     }
     for (int contexts = 0; contexts < MARY_SYMBOLS_CONTEXTS && choice != MARY_CHOOSE_HUFFMAN; contexts++) {
         MARY_TRY_GOTO(mary_symbols_encode(matrix, contexts, &stream), done);
-        if (contexts < CHEAP_CONTEXTS || stream.size + best->stream.size / CONTEXTS_PART < best->stream.size)
+        const bool slow = contexts == 2 || contexts == 5;
+        if (!slow || stream.size + best->stream.size / CONTEXTS_PART < best->stream.size)
             offer(best, MARY_CODER_SYMBOLS, &stream, NULL);
         stream.size = 0;
     }
@@ -128,7 +129,7 @@ static mary_status encode_numbers(const uint8_t *payload, const mary_span *span,
     }
     if (!many && span->element == 4) {
         MARY_TRY_GOTO(mary_floats_encode(&array, &stream), done);
-        if (stream.size - stream.size / NUMBERS_PART <= best->stream.size)
+        if (stream.size <= best->stream.size + stream.size / NUMBERS_PART + span->size / NUMBERS_TIME)
             take(best, MARY_CODER_FLOATS, &stream, NULL);
     }
 done:

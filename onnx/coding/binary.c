@@ -1,16 +1,79 @@
 #include "onnx/coding/binary_model.h"
 #include "onnx/coding/range.h"
 
+/* ---- the tree ---- */
+
+/* A part of the tree for codes[0..count): the first `chain` one by one, then halves. Nodes are numbered from
+ * *node_count on. */
+static int grow(mary_binary_model *m, const uint8_t *codes, int count, int chain, int *node_count)
+{
+    if (count == 1)
+        return ~(int)codes[0];
+    const int node = (*node_count)++, first = chain > 0 ? 1 : count / 2;
+    m->next[node][0] = (int16_t)grow(m, codes, first, 0, node_count);
+    m->next[node][1] = (int16_t)grow(m, codes + first, count - first, chain - 1, node_count);
+    return node;
+}
+
+static void find_paths(mary_binary_model *m, int node, unsigned path, int depth)
+{
+    if (node < 0) {
+        m->path[~node] = (uint16_t)path;
+        m->depth[~node] = (uint8_t)depth;
+        return;
+    }
+    find_paths(m, m->next[node][0], path, depth + 1);
+    find_paths(m, m->next[node][1], path | 1u << depth, depth + 1);
+}
+
+/* The codes on one side of the commonest in the order in which they are asked for: from `skipped` of them away on, then
+ * those left out. */
+static void order_side(int common, int step, int count, int skipped, uint8_t *codes)
+{
+    int at = 0;
+    if (skipped >= count)
+        skipped = 0;
+    const int chained = count - skipped < MARY_BINARY_CHAIN ? count - skipped : MARY_BINARY_CHAIN;
+    for (int i = 1; i <= chained; i++)
+        codes[at++] = (uint8_t)(common + step * (skipped + i));
+    for (int i = 1; i <= count; i++) {
+        if (i <= skipped || i > skipped + chained)
+            codes[at++] = (uint8_t)(common + step * i);
+    }
+}
+
+void mary_binary_model_tree(mary_binary_model *m, int skipped)
+{
+    const int below = m->common, above = m->alphabet - 1 - m->common;
+    const bool both = below > 0 && above > 0;
+    uint8_t codes[2][256];
+    int node_count = both ? 1 : 0, sides[2] = {0, 0};
+    order_side(m->common, -1, below, skipped, codes[0]);
+    order_side(m->common, 1, above, skipped, codes[1]);
+    if (below > 0)
+        sides[0] = grow(m, codes[0], below, MARY_BINARY_CHAIN, &node_count);
+    if (above > 0)
+        sides[1] = grow(m, codes[1], above, MARY_BINARY_CHAIN, &node_count);
+    if (both) {
+        m->root = 0;
+        m->next[0][0] = (int16_t)sides[0];
+        m->next[0][1] = (int16_t)sides[1];
+    } else {
+        m->root = below > 0 ? sides[0] : above > 0 ? sides[1] : ~m->common;
+    }
+    find_paths(m, m->root, 0, 0);
+}
+
+/* ---- the model ---- */
+
 mary_status mary_binary_model_create(const mary_code_matrix *matrix, int common, mary_binary_model **model)
 {
-    size_t length = (size_t)matrix->row_length, depth = 0;
-    while (1 << depth < matrix->alphabet - 1)
-        depth++;
-    size_t nodes = (size_t)1 << depth, contexts = (size_t)matrix->alphabet + 1;
-    /* One block: column [length], before and above [contexts, nodes], index weights [nodes, inputs], history. */
-    size_t numbers = 2 * contexts * nodes + nodes * MARY_BINARY_INPUTS, bytes;
-    if (!mary_size_add(length, numbers, &numbers) || !mary_size_mul(numbers, sizeof(uint32_t), &bytes) ||
-        !mary_size_add(bytes, length + 1, &bytes))
+    const size_t channels = (size_t)(matrix->row_length / matrix->taps) + 1;
+    const size_t contexts = (size_t)matrix->alphabet + 1;
+    const size_t nodes = matrix->alphabet > 2 ? (size_t)matrix->alphabet - 2 : 0;
+    /* One block: channel [channels], beside [contexts, nodes], node weights [nodes, inputs]. */
+    size_t numbers = contexts * nodes + nodes * MARY_BINARY_NODE_INPUTS, bytes;
+    if (!mary_size_add(channels, numbers, &numbers) || !mary_size_mul(numbers, sizeof(uint32_t), &bytes))
         return mary_fail_memory(SIZE_MAX);
     mary_binary_model *m = mary_calloc(1, sizeof *m);
     uint32_t *memory = mary_calloc(1, bytes);
@@ -20,28 +83,33 @@ mary_status mary_binary_model_create(const mary_code_matrix *matrix, int common,
         return mary_fail_memory(bytes);
     }
     m->tables = mary_logistic_tables();
+    m->alphabet = matrix->alphabet;
     m->common = common;
-    m->depth = (int)depth;
-    m->nodes = nodes;
+    m->width = mary_kernel_width(matrix->taps);
+    m->above = m->width > 2 && m->width < 32 ? (unsigned)m->width - 2 : matrix->taps > 1 ? 0 : 1;
+    m->nodes = (int)nodes;
     m->memory = memory;
-    m->column = memory;
-    m->before = m->column + length;
-    m->above = m->before + contexts * nodes;
-    m->index_weights = (int32_t(*)[MARY_BINARY_INPUTS])(m->above + contexts * nodes);
-    m->history = (uint8_t *)(m->index_weights + nodes);
-    mary_bit_model_init(m->column, length + 2 * contexts * nodes);
-    mary_bit_model_init(m->near, MARY_BINARY_NEAR);
-    mary_bit_model_init(m->pattern, MARY_BINARY_PATTERNS);
-    mary_bit_model_init(m->all, nodes);
-    for (int i = 0; i < 256; i++)
-        m->ones[i] = (uint8_t)__builtin_popcount((unsigned)i);
-    for (int i = 0; i < MARY_BINARY_INPUTS; i++) {
-        m->weights[i] = MARY_MIX_ONE / 3;
-        for (size_t n = 0; n < nodes; n++)
-            m->index_weights[n][i] = MARY_MIX_ONE / 3;
+    m->channel = memory;
+    m->beside = m->channel + channels;
+    m->node_weights = (int32_t(*)[MARY_BINARY_NODE_INPUTS])(m->beside + contexts * nodes);
+    mary_bit_model_init(m->channel, channels + contexts * nodes);
+    mary_bit_model_init(m->pattern[0], sizeof m->pattern / sizeof m->pattern[0][0]);
+    mary_bit_model_init(m->in_row, nodes);
+    for (int i = 0; i < MARY_BINARY_INPUTS; i++)
+        m->weights[i] = MARY_BINARY_WEIGHT;
+    for (size_t n = 0; n < nodes; n++) {
+        for (int i = 0; i < MARY_BINARY_NODE_INPUTS; i++)
+            m->node_weights[n][i] = MARY_BINARY_NODE_WEIGHT;
     }
     *model = m;
     return MARY_OK;
+}
+
+void mary_binary_model_row(mary_binary_model *m)
+{
+    mary_bit_model_init(m->row, 2);
+    for (int n = 0; n < m->nodes; n++) /* what the row before had is a beginning, to be changed soon */
+        m->in_row[n] = mary_bit_model_forget(m->in_row[n], MARY_BINARY_REMEMBERED);
 }
 
 void mary_binary_model_free(mary_binary_model **model)
@@ -62,11 +130,15 @@ mary_status mary_binary_decode(const uint8_t *bytes, size_t size, mary_code_matr
 {
     mary_binary_model *model = NULL;
     mary_range_decoder decoder;
+    int skipped = 0;
     if (size == 0 || bytes[0] >= matrix->alphabet)
         return mary_fail(MARY_ERROR_INVALID, "the commonest code is not one");
     MARY_TRY(mary_binary_model_create(matrix, bytes[0], &model));
     mary_range_start(&decoder, bytes + 1, size - 1);
-    bool decoded = decode(model, &decoder, matrix);
+    for (int bit = 1; bit < MARY_BINARY_SKIPS; bit *= 2)
+        skipped += bit * mary_range_bit(&decoder, MARY_MIX_ONE / 2);
+    mary_binary_model_tree(model, skipped);
+    decode(model, &decoder, matrix);
     mary_binary_model_free(&model);
-    return decoded ? MARY_OK : mary_fail(MARY_ERROR_INVALID, "a code is outside the alphabet");
+    return MARY_OK;
 }

@@ -12,9 +12,9 @@
 
 /* stretch and squash, 8 fractional bits in the logistic domain: +-2047 is +-8. */
 typedef struct mary_logistic {
-    int16_t stretch[4096];    /* of a probability in 4096ths */
-    uint16_t squash[4096];    /* of x + 2048, in 65536ths, never 0 */
-    int32_t reciprocal[1024]; /* 16384 / (2n + 3) */
+    int16_t stretch[4096];     /* of a probability in 4096ths */
+    uint16_t squash[4096];     /* of x + 2048, in 65536ths, never 0 */
+    uint32_t reciprocal[1024]; /* 16384 / (2n + 3) */
 } mary_logistic;
 
 /* The tables, made at the first call; constant from then on. */
@@ -39,11 +39,15 @@ static inline unsigned mary_bit_model_predict(mary_bit_model model)
 
 static inline void mary_bit_model_update(mary_bit_model *model, int bit, unsigned limit, const mary_logistic *tables)
 {
-    uint32_t state = *model, count = state & 1023;
-    int32_t error = (int32_t)((uint32_t)bit << 22) - (int32_t)(state >> 10);
-    state += (uint32_t)((error >> 3) * tables->reciprocal[count]) & 0xfffffc00u;
-    state += count < limit;
-    *model = state;
+    const uint32_t state = *model, count = state & 1023;
+    const uint32_t far = (bit ? ~state : state) >> 13, step = far * tables->reciprocal[count] & 0xfffffc00u;
+    *model = (bit ? state + step : state - step) + (count < limit);
+}
+
+/* The same probability, as if it were the mean of at most `count` updates. */
+static inline mary_bit_model mary_bit_model_forget(mary_bit_model model, unsigned count)
+{
+    return (model & 1023) > count ? (model & ~1023u) | count : model;
 }
 
 enum { MARY_MIX_ONE = 65536 };
@@ -56,8 +60,7 @@ static inline unsigned mary_mix(const mary_logistic *tables, const int32_t *weig
         sum += (int64_t)weights[i] * inputs[i];
     sum >>= 16;
     sum = sum > 2047 ? 2047 : sum < -2047 ? -2047 : sum;
-    unsigned p = tables->squash[sum + 2048];
-    return p < 16 ? 16 : p > MARY_MIX_ONE - 16 ? MARY_MIX_ONE - 16 : p;
+    return tables->squash[sum + 2048];
 }
 
 /* `shift`: the learning rate is 2^(8 - shift) in the units of probabilities and natural logarithms. */

@@ -7,10 +7,19 @@
 
 typedef struct mary_code_matrix {
     int64_t rows, row_length;
-    int64_t taps;   /* how far back in the row the same tap of the channel before is; 1: no convolution */
+    int64_t taps;   /* of a kernel, one after the other in the row; 1: no convolution. At most row_length */
     int alphabet;   /* codes are 0 ... alphabet - 1; 1..256 */
     uint8_t *codes; /* [rows, row_length], one a byte */
 } mary_code_matrix;
+
+/* Taps in a row of the kernel, which is taken for a square one; else it is one row. */
+static inline int64_t mary_kernel_width(int64_t taps)
+{
+    int64_t width = 1;
+    while (width * width < taps)
+        width++;
+    return width * width == taps ? width : taps;
+}
 
 /* How the codes of a tensor are stored. The numbers are those of the file format. */
 typedef enum mary_coder {

@@ -134,7 +134,8 @@ static bool read_tensor(directory_reader *reader, mary_packed_tensor *tensor)
         matrix->alphabet = (int)length(reader);
         size_t codes;
         if (reader->failed || tensor->coder > MARY_CODER_SYMBOLS || matrix->rows < 1 || matrix->row_length < 1 ||
-            matrix->taps < 1 || matrix->alphabet < 1 || matrix->alphabet > 1 << tensor->bits ||
+            matrix->taps < 1 || matrix->taps > matrix->row_length || matrix->alphabet < 1 ||
+            matrix->alphabet > 1 << tensor->bits ||
             !mary_size_mul((size_t)matrix->rows, (size_t)matrix->row_length, &codes) || codes > MARY_PACKED_MOST ||
             !mary_size_mul((size_t)matrix->rows, mary_packed_row_bytes(matrix->row_length, tensor->bits),
                            &tensor->size))

@@ -11,7 +11,7 @@
 
 #define MARY_PACKED_DOMAIN  "ai.mary"
 #define MARY_PACKED_OP      "MaryPacked"
-#define MARY_PACKED_VERSION 2
+#define MARY_PACKED_VERSION 3
 #define MARY_PACKED_MOST    ((size_t)INT32_MAX) /* bytes of the original: no protobuf message is larger */
 #define MARY_PACKED_EXPAND  1024 /* the original is at most this many times the stream; the packer pads for it */
 

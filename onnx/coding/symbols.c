@@ -59,10 +59,10 @@ int mary_symbols_step(int alphabet, int isolate)
 mary_status mary_symbols_model_create(const mary_code_matrix *matrix, int contexts, int isolate,
                                       mary_symbols_model **model)
 {
-    const size_t pairs = contexts == 3 ? 17 * 17 : 0, fixed = 17 + 17 + 2 * pairs;
+    const size_t fixed = 17 + 17 + (contexts == 3 ? 17 * 17 : 0);
+    const size_t channels = contexts == 2 || contexts == 5 ? (size_t)(matrix->row_length / matrix->taps) + 1 : 0;
     size_t count, bytes;
-    if (!mary_size_add(contexts == 2 || contexts == 4 ? (size_t)matrix->row_length : 0, fixed, &count) ||
-        !mary_size_mul(count, sizeof(mary_distribution), &bytes))
+    if (!mary_size_add(channels, fixed, &count) || !mary_size_mul(count, sizeof(mary_distribution), &bytes))
         return mary_fail_memory(SIZE_MAX);
     mary_symbols_model *m = mary_calloc(1, sizeof *m);
     mary_distribution *memory = mary_alloc(bytes);
@@ -90,10 +90,9 @@ mary_status mary_symbols_model_create(const mary_code_matrix *matrix, int contex
         mary_distribution_init(&m->places[i], m->step);
     m->memory = memory;
     m->before = memory;
-    m->tap = m->before + 17;
-    m->before_above = m->tap + 17;
-    m->before_tap = m->before_above + pairs;
-    m->columns = m->before_tap + pairs;
+    m->above = m->before + 17;
+    m->before_above = m->above + 17;
+    m->channels = m->above + 17; /* no set has both */
     *model = m;
     return MARY_OK;
 }

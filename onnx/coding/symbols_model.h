@@ -18,7 +18,7 @@ enum {
     MARY_SYMBOLS_MOST = 32768,        /* counts are halved when their sum gets there */
     MARY_SYMBOLS_LEAST_STATE = 65536, /* of the coder, which moves 16 bits at a time */
     MARY_SYMBOLS_BLOCK = 65536,       /* weights between two final states */
-    MARY_SYMBOLS_CONTEXTS = 5         /* sets of contexts, below */
+    MARY_SYMBOLS_CONTEXTS = 6         /* sets of contexts, below */
 };
 
 /* Compiles to whatever vectors the target has; the numbers do not depend on it. */
@@ -40,10 +40,9 @@ typedef struct mary_symbols_model {
     uint8_t class_of[257]; /* of a code; 16 behind the last: there is none */
     uint8_t place[256];    /* in its class */
     mary_distribution all, row, places[MARY_SYMBOLS_CLASSES];
-    mary_distribution *columns;                   /* [row_length] */
-    mary_distribution *before;                    /* [17] by the code before */
-    mary_distribution *before_above, *before_tap; /* [17, 17] */
-    mary_distribution *tap;                       /* [17] */
+    mary_distribution *channels;       /* [row_length / taps + 1]: of the kernels of the rows so far */
+    mary_distribution *before, *above; /* [17]: by the neighbour's class; the last: it has none */
+    mary_distribution *before_above;   /* [17, 17] */
     void *memory;
 } mary_symbols_model;
 

@@ -20,46 +20,50 @@ static inline __attribute__((always_inline)) int walk_symbol(SYMBOLS_CODER *code
 static inline __attribute__((always_inline)) bool SYMBOLS_WALK(mary_symbols_model *m, SYMBOLS_CODER *coder,
                                                                const mary_code_matrix *matrix, const int contexts)
 {
-    const int64_t length = matrix->row_length, taps = matrix->taps;
+    const int64_t length = matrix->row_length, taps = matrix->taps, width = mary_kernel_width(taps);
     const int classes = m->classes, none = 256;
     int64_t left = MARY_SYMBOLS_BLOCK;
     for (int64_t r = 0; r < matrix->rows; r++) {
         uint8_t *row = matrix->codes + r * length;
-        if (contexts >= 2)
+        mary_distribution *channel = m->channels;
+        int64_t tap = 0;
+        if (contexts == 2 || contexts == 5)
             mary_symbols_begin_row(m);
         for (int64_t k = 0; k < length; k++) {
-            const int before = m->class_of[k > 0 ? row[k - 1] : none];
+            /* The code to the left and the one above: in the kernel, or without one in the row and in the column. */
+            const int before = m->class_of[(taps > 1 ? tap : k) > 0 ? row[k - 1] : none];
+            const bool is_above = taps > 1 ? tap >= width : r > 0;
+            const int above = m->class_of[is_above ? row[k - (taps > 1 ? width : length)] : none];
             mary_lanes sum = {0};
             mary_distribution *a = &m->all, *b = NULL, *c = NULL, *d = NULL;
             switch (contexts) {
             case 0: /* everything seen so far */
                 mary_lanes_add(&sum, a, 4);
                 break;
-            case 1: /* the code before */
+            case 1: /* left */
                 a = &m->before[before];
                 mary_lanes_add(&sum, a, 4);
                 break;
-            case 2: /* the code before, twice; row; column */
-                a = &m->before[before], b = &m->row, c = &m->columns[k];
+            case 2: /* left, twice; row; channel */
+                a = &m->before[before], b = &m->row, c = channel;
                 mary_lanes_add(&sum, a, 2), mary_lanes_add(&sum, b, 1), mary_lanes_add(&sum, c, 1);
                 break;
-            case 3: { /* the code before with the one above, and with the same tap of the channel before; row; all */
-                const int above = m->class_of[r > 0 ? row[k - length] : none];
-                const int tap = m->class_of[k >= taps ? row[k - taps] : none];
-                a = &m->before_above[before * 17 + above], b = &m->before_tap[before * 17 + tap], c = &m->row,
-                d = &m->all;
+            case 3: /* left and above together */
+                a = &m->before_above[before * 17 + above];
+                mary_lanes_add(&sum, a, 4);
+                break;
+            case 4: /* left, twice; above, twice */
+                a = &m->before[before], b = &m->above[above];
+                mary_lanes_add(&sum, a, 2), mary_lanes_add(&sum, b, 2);
+                break;
+            default: /* left; everything; row; channel */
+                b = &m->before[before], c = &m->row, d = channel;
                 mary_lanes_add(&sum, a, 1), mary_lanes_add(&sum, b, 1), mary_lanes_add(&sum, c, 1),
                     mary_lanes_add(&sum, d, 1);
                 break;
             }
-            default: { /* the code before; the tap before; row; column */
-                const int tap = m->class_of[k >= taps ? row[k - taps] : none];
-                a = &m->before[before], b = &m->tap[tap], c = &m->row, d = &m->columns[k];
-                mary_lanes_add(&sum, a, 1), mary_lanes_add(&sum, b, 1), mary_lanes_add(&sum, c, 1),
-                    mary_lanes_add(&sum, d, 1);
-                break;
-            }
-            }
+            if (++tap == taps)
+                tap = 0, channel++;
             int code = SYMBOLS_NEXT;
             const int symbol = walk_symbol(coder, &sum, m->class_of[code]);
             mary_distribution_update(a, symbol, classes);
@@ -69,7 +73,7 @@ static inline __attribute__((always_inline)) bool SYMBOLS_WALK(mary_symbols_mode
                 mary_distribution_update(c, symbol, classes);
             if (d != NULL)
                 mary_distribution_update(d, symbol, classes);
-            if (contexts >= 2 && d != &m->all)
+            if (contexts == 2)
                 mary_distribution_update(&m->all, symbol, classes); /* for the rows to begin with */
             int index = symbol;
             if (m->step > 1 && !(m->common >= 0 && symbol == 0)) {
@@ -106,7 +110,9 @@ static bool walk(mary_symbols_model *m, SYMBOLS_CODER *coder, const mary_code_ma
         return SYMBOLS_WALK(m, coder, matrix, 2);
     case 3:
         return SYMBOLS_WALK(m, coder, matrix, 3);
-    default:
+    case 4:
         return SYMBOLS_WALK(m, coder, matrix, 4);
+    default:
+        return SYMBOLS_WALK(m, coder, matrix, 5);
     }
 }

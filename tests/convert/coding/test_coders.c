@@ -1,6 +1,8 @@
 /* Every coder gives back what it was given, and damaged streams never more than an error or other codes. */
 #include <math.h>
+#include <stdlib.h>
 
+#include "onnx/coding/binary_model.h"
 #include "onnx/coding/floats_model.h"
 #include "onnx/coding/planes.h"
 #include "onnx/coding/symbols_model.h"
@@ -50,7 +52,8 @@ static void check(const mary_code_matrix *matrix, int coder, mary_buffer *stream
 START_TEST(codes_come_back)
 {
     static const int alphabets[] = {1, 2, 3, 4, 5, 15, 16, 17, 18, 31, 33, 100, 200, 240, 241, 242, 255, 256};
-    static const int64_t shapes[][3] = {{1, 1, 1}, {1, 7, 1}, {5, 1, 1}, {3, 27, 9}, {16, 144, 9}, {9, 500, 25}};
+    static const int64_t shapes[][3] = {{1, 1, 1},  {1, 7, 1},  {5, 1, 1},  {3, 27, 9}, {16, 144, 9},    {9, 500, 25},
+                                        {4, 50, 9}, {5, 24, 2}, {5, 24, 3}, {5, 24, 4}, {2, 2200, 1089}, {3, 60, 60}};
     for (size_t a = 0; a < sizeof alphabets / sizeof *alphabets; a++) {
         for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
             for (int skew = 0; skew < 6; skew++) {
@@ -103,6 +106,60 @@ START_TEST(arithmetic_coders_get_below_what_huffman_can)
 }
 END_TEST
 
+/* In a kernel a code is like the one above, or has nothing to do with it. Only coders that look there see it. */
+START_TEST(kernels_are_squares)
+{
+    enum { ROWS = 64, LENGTH = 32 * 9 };
+    mary_code_matrix matrix = make_matrix(ROWS, LENGTH, 9, 16, 0);
+    mary_buffer stream = {0};
+    for (int64_t i = 0; i < ROWS * LENGTH; i++) {
+        if (i % 9 >= 3 && random_bits() % 4 != 0)
+            matrix.codes[i] = matrix.codes[i - 3];
+    }
+    const int seeing[] = {2, 3 + 3, 3 + 4};
+    for (size_t i = 0; i < sizeof seeing / sizeof *seeing; i++) {
+        stream.size = 0;
+        assert_ok(encode(seeing[i], &matrix, &stream));
+        ck_assert_msg((double)stream.size * 8 / (ROWS * LENGTH) < 3.2, "coder %d: %zu bytes", seeing[i], stream.size);
+        matrix.taps = 1;
+        stream.size = 0;
+        assert_ok(encode(seeing[i], &matrix, &stream));
+        ck_assert_msg((double)stream.size * 8 / (ROWS * LENGTH) > 3.7, "coder %d: %zu bytes", seeing[i], stream.size);
+        matrix.taps = 9;
+    }
+    mary_buffer_free(&stream);
+    mary_free(matrix.codes);
+}
+END_TEST
+
+/* Every code but the commonest is a leaf where its path leads, and codes near the commonest are soon found. */
+START_TEST(trees_of_decisions_have_all_codes)
+{
+    static const int alphabets[] = {1, 2, 3, 5, 16, 17, 100, 256};
+    for (size_t a = 0; a < sizeof alphabets / sizeof *alphabets; a++) {
+        const mary_code_matrix matrix = {.rows = 1, .row_length = 1, .taps = 1, .alphabet = alphabets[a]};
+        for (int common = 0; common < matrix.alphabet; common += 1 + common / 3) {
+            mary_binary_model *m;
+            assert_ok(mary_binary_model_create(&matrix, common, &m));
+            for (int skipped = 0; skipped < MARY_BINARY_SKIPS; skipped++) {
+                mary_binary_model_tree(m, skipped);
+                for (int code = 0; code < matrix.alphabet; code++) {
+                    int node = m->root, depth = 0;
+                    for (; code != common && node >= 0; depth++)
+                        node = m->next[node][m->path[code] >> depth & 1];
+                    ck_assert(code == common || (~node == code && m->depth[code] == depth));
+                    const int far = abs(code - common);
+                    if (far > skipped && far <= skipped + MARY_BINARY_CHAIN)
+                        ck_assert_int_le(depth, 1 + far - skipped);
+                    ck_assert_int_le(depth, 1 + MARY_BINARY_CHAIN + 8);
+                }
+            }
+            mary_binary_model_free(&m);
+        }
+    }
+}
+END_TEST
+
 START_TEST(damaged_streams_are_errors_or_other_codes)
 {
     mary_code_matrix matrix = make_matrix(20, 50, 5, 21, 2), decoded = matrix;
@@ -125,6 +182,18 @@ START_TEST(damaged_streams_are_errors_or_other_codes)
     }
     mary_free(matrix.codes);
     mary_free(decoded.codes);
+}
+END_TEST
+
+/* A matrix of one code has no other to ask for, whatever the stream says. */
+START_TEST(an_alphabet_of_one_code_has_no_tree)
+{
+    uint8_t stream[64], codes[100];
+    mary_code_matrix matrix = {10, 10, 1, 1, codes};
+    memset(stream, 0, sizeof stream);
+    assert_ok(mary_binary_decode(stream, sizeof stream, &matrix));
+    for (int i = 0; i < 100; i++)
+        ck_assert_int_eq(codes[i], 0);
 }
 END_TEST
 
@@ -235,6 +304,7 @@ START_TEST(tables_of_levels_cost_what_is_new_in_them)
 END_TEST
 
 MARY_TEST_MAIN("convert/coding/coders", codes_come_back, more_codes_than_a_block_come_back,
-               arithmetic_coders_get_below_what_huffman_can, damaged_streams_are_errors_or_other_codes,
+               arithmetic_coders_get_below_what_huffman_can, kernels_are_squares, trees_of_decisions_have_all_codes,
+               an_alphabet_of_one_code_has_no_tree, damaged_streams_are_errors_or_other_codes,
                an_alphabet_of_one_code_cannot_have_it_isolated, numbers_and_text_come_back, all_floats_come_back,
                tables_of_levels_cost_what_is_new_in_them)
