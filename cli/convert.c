@@ -71,8 +71,8 @@ static const struct argp_option options[] = {
     {"per-model", KEY_PER_MODEL, NULL, 0, "Levels shared by all layers", 1},
     {"importance", KEY_IMPORTANCE, "NAME", 0,
      "How often a weight's squared error counts: hessian (as the loss curves along it, over --calibration-data), "
-     "fisher "
-     "(the same from squared gradients), none, or auto (default): as the method would have it",
+     "fisher (the same from squared gradients), adam (their root), none, or auto (default): as the method would have "
+     "it",
      1},
     {"entropy", KEY_ENTROPY, "BITS", 0,
      "Bits per weight that the codes of --method ecsq may have; without it, only M bounds them", 1},

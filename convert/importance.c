@@ -42,10 +42,7 @@ mary_status mary_conversion_weigh(mary_conversion *c)
     }
     if (!any)
         goto done;
-    status = mary_curvature_measure(c->model, settings,
-                                    settings->importance == MARY_IMPORTANCE_FISHER ? MARY_CURVATURE_FISHER
-                                                                                   : MARY_CURVATURE_HESSIAN,
-                                    wanted, &c->layers);
+    status = mary_curvature_measure(c->model, settings, wanted, &c->layers);
     if (status != MARY_ERROR_UNSUPPORTED)
         goto done;
     if (required)

@@ -48,17 +48,18 @@ static mary_status check_activations(const mary_convert_options *options)
 
 static mary_status read_importance(const mary_convert_options *options, mary_importance *importance)
 {
-    static const char *const names[] = {"auto", "none", "hessian", "fisher"};
+    static const char *const names[] = {"auto", "none", "hessian", "fisher", "adam"}; /* by mary_importance */
     *importance = MARY_IMPORTANCE_AUTO;
     if (options->importance == NULL)
         return MARY_OK;
-    for (int i = 0; i < 4; i++) {
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         if (strcmp(options->importance, names[i]) == 0) {
             *importance = (mary_importance)i;
             return MARY_OK;
         }
     }
-    return mary_fail(MARY_ERROR_USAGE, "importance '%s' is none of auto, none, hessian, fisher", options->importance);
+    return mary_fail(MARY_ERROR_USAGE, "importance '%s' is none of auto, none, hessian, fisher, adam",
+                     options->importance);
 }
 
 static const mary_convert_options no_options;

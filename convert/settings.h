@@ -20,7 +20,8 @@ typedef enum mary_importance {
     MARY_IMPORTANCE_AUTO = 0, /* as each method would have it */
     MARY_IMPORTANCE_NONE,
     MARY_IMPORTANCE_HESSIAN,
-    MARY_IMPORTANCE_FISHER
+    MARY_IMPORTANCE_FISHER,
+    MARY_IMPORTANCE_ADAM
 } mary_importance;
 
 typedef struct mary_settings {

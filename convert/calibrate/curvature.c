@@ -199,6 +199,12 @@ static void raise_rows(mary_layer *layer)
     }
 }
 
+/* What Adam divides by in a long training (Choi, El-Khamy and Lee 2017): the root of the mean squared gradient. */
+static bool is_root(const measuring *m)
+{
+    return m->settings->importance == MARY_IMPORTANCE_ADAM;
+}
+
 static mary_status give_to(const measuring *m, mary_layer *layer)
 {
     int64_t count = layer->layout.rows * layer->layout.row_length;
@@ -211,7 +217,8 @@ static mary_status give_to(const measuring *m, mary_layer *layer)
         if (strcmp(layer->weight, parameter.name) != 0)
             continue;
         for (int64_t i = 0; i < count; i++) {
-            m->sums[p][i] = (float)((double)m->sums[p][i] / m->samples);
+            const double mean = (double)m->sums[p][i] / m->samples;
+            m->sums[p][i] = (float)(is_root(m) ? sqrt(mean) : mean);
             if (!isfinite(m->sums[p][i]))
                 return mary_fail(MARY_ERROR_INVALID, "the curvature of the loss by '%s' (node '%s') is not finite",
                                  layer->weight, layer->name);
@@ -222,10 +229,12 @@ static mary_status give_to(const measuring *m, mary_layer *layer)
     return MARY_OK;
 }
 
-mary_status mary_curvature_measure(const mary_model *model, const mary_settings *settings, mary_curvature kind,
-                                   const bool *wanted, mary_layers *layers)
+mary_status mary_curvature_measure(const mary_model *model, const mary_settings *settings, const bool *wanted,
+                                   mary_layers *layers)
 {
-    measuring m = {.settings = settings, .kind = kind};
+    const bool gradients =
+        settings->importance == MARY_IMPORTANCE_FISHER || settings->importance == MARY_IMPORTANCE_ADAM;
+    measuring m = {.settings = settings, .kind = gradients ? MARY_CURVATURE_FISHER : MARY_CURVATURE_HESSIAN};
     mary_model *excerpt = NULL;
     mary_status status = MARY_OK;
     MARY_TRY_GOTO(choose_output(&m, model, &excerpt), done);

@@ -1,7 +1,7 @@
-/* How much each weight matters: the diagonal of the Hessian of the loss, or of the Fisher matrix, over calibration
- * samples. No labels: the loss is how far the outputs are from those of the float model, at its minimum. For class
- * scores that is the divergence of the probabilities, whose second derivative by the scores, p (1 - p), is that of
- * cross-entropy with any label; for anything else it is the mean squared difference. */
+/* How much each weight matters: the diagonal of the Hessian of the loss, or of the Fisher matrix, or the root of that,
+ * over calibration samples. No labels: the loss is how far the outputs are from those of the float model, at its
+ * minimum. For class scores that is the divergence of the probabilities, whose second derivative by the scores, p (1 -
+ * p), is that of cross-entropy with any label; for anything else it is the mean squared difference. */
 #ifndef MARY_CONVERT_CALIBRATE_CURVATURE_H
 #define MARY_CONVERT_CALIBRATE_CURVATURE_H
 
@@ -9,11 +9,12 @@
 #include "mary_train.h"
 
 /* Fills layer->importance [rows, row_length] of the layers for which wanted[layers->count] is true: the mean over the
- * samples of `kind`, and a part of the row's mean (0.3 below 8 levels, 3 from there); non-negative and finite, zero
- * where the outcome does not depend on a row. The loss is that of the first output with class scores [N, classes >= 2],
- * before its Softmax, else of the first float output. MARY_ERROR_UNSUPPORTED naming node and operator when the network
- * cannot be differentiated; MARY_ERROR_INVALID when the result is not finite. */
-mary_status mary_curvature_measure(const mary_model *model, const mary_settings *settings, mary_curvature kind,
-                                   const bool *wanted, mary_layers *layers);
+ * samples of what settings->importance names ("auto": the Hessian), and a part of the row's mean (0.3 below 8 levels, 3
+ * from there); non-negative and finite, zero where the outcome does not depend on a row. The loss is that of the first
+ * output with class scores [N, classes >= 2], before its Softmax, else of the first float output.
+ * MARY_ERROR_UNSUPPORTED naming node and operator when the network cannot be differentiated; MARY_ERROR_INVALID when
+ * the result is not finite. */
+mary_status mary_curvature_measure(const mary_model *model, const mary_settings *settings, const bool *wanted,
+                                   mary_layers *layers);
 
 #endif
