@@ -337,9 +337,10 @@ typedef struct mary_goal_result mary_goal_result;
 /* Chooses M for every layer by how much each M in each layer changes the outputs, converts, and checks the goal on the
  * file as it is. `options` as for mary_convert, except that `levels` must be 0 and `calibration` have two runs or more:
  * every other one is held apart. Layers whose levels options->config states keep them; first and last layers are like
- * all others, unless first_last_levels (here or there) says otherwise. `model` stays as it is. A goal that cannot be
- * met is MARY_ERROR_BUDGET, with the best that can be had in the message. The result does not depend on threads;
- * *result is the caller's to free, and NULL on failure. */
+ * all others, unless first_last_levels (here or there) says otherwise. A size that is too small for levels of rows and
+ * tensors is met with one set of levels for all layers, if options->granularity lets it. `model` stays as it is. A goal
+ * that cannot be met is MARY_ERROR_BUDGET, with the best that can be had in the message. The result does not depend on
+ * threads; *result is the caller's to free, and NULL on failure. */
 MARY_API mary_status mary_convert_to_goal(const mary_model *model, const mary_convert_options *options,
                                           const mary_goal *goal, mary_goal_result **result);
 MARY_API void mary_goal_result_free(mary_goal_result **result);

@@ -2,6 +2,7 @@
 #include "search/search.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -159,14 +160,11 @@ done:
     return status;
 }
 
-mary_status mary_convert_to_goal(const mary_model *model, const mary_convert_options *options, const mary_goal *goal,
-                                 mary_goal_result **result)
+static mary_status search_once(const mary_model *model, const mary_convert_options *options, const mary_goal *goal,
+                               mary_goal_result **result)
 {
-    static const mary_convert_options defaults;
-    mary_search search = {.model = model, .convert = options != NULL ? *options : defaults, .goal = *goal};
+    mary_search search = {.model = model, .convert = *options, .goal = *goal};
     mary_status status = MARY_OK;
-    *result = NULL;
-    MARY_TRY(check(&search.convert, goal));
     search.part = goal->kind == MARY_GOAL_DROP ? MARY_SAMPLES_ALL : MARY_SAMPLES_APART;
     search.result = mary_calloc(1, sizeof *search.result);
     if (search.result == NULL)
@@ -184,6 +182,24 @@ done:
     mary_model_free(&search.base);
     mary_goal_result_free(&search.result);
     return status;
+}
+
+mary_status mary_convert_to_goal(const mary_model *model, const mary_convert_options *options, const mary_goal *goal,
+                                 mary_goal_result **result)
+{
+    static const mary_convert_options defaults;
+    mary_convert_options convert = options != NULL ? *options : defaults;
+    char message[1024];
+    *result = NULL;
+    MARY_TRY(check(&convert, goal));
+    mary_status status = search_once(model, &convert, goal, result);
+    if (status != MARY_ERROR_BUDGET || goal->kind == MARY_GOAL_DROP || convert.granularity != MARY_GRANULARITY_AUTO)
+        return status;
+    /* One set of levels for all layers makes the smallest files, where the method can choose one. */
+    snprintf(message, sizeof message, "%s", mary_error_message());
+    convert.granularity = MARY_GRANULARITY_MODEL;
+    status = search_once(model, &convert, goal, result);
+    return status == MARY_OK || status == MARY_ERROR_BUDGET ? status : mary_fail(MARY_ERROR_BUDGET, "%s", message);
 }
 
 void mary_goal_result_free(mary_goal_result **result)

@@ -241,6 +241,36 @@ START_TEST(what_cannot_be_had_says_what_can)
 }
 END_TEST
 
+static double smallest_of(const mary_model *model, const mary_convert_options *options)
+{
+    mary_goal_result *result;
+    const mary_goal goal = {.kind = MARY_GOAL_BYTES, .value = 1};
+    assert_fails(mary_convert_to_goal(model, options, &goal, &result), MARY_ERROR_BUDGET, "smallest one has ");
+    return strtod(strstr(mary_error_message(), "smallest one has ") + strlen("smallest one has "), NULL);
+}
+
+/* What levels of rows and tensors cannot do, levels of the model may, unless the caller states what he wants. */
+START_TEST(sizes_too_small_for_levels_of_layers_are_met_with_levels_of_the_model)
+{
+    mary_model *model = one_that_matters();
+    mary_goal_result *result;
+    mary_convert_options options = usual;
+    const double of_tensors = smallest_of(model, &options);
+    options.granularity = MARY_GRANULARITY_AUTO;
+    const double least = smallest_of(model, &options);
+    ck_assert_double_lt(least, of_tensors);
+    const mary_goal goal = {.kind = MARY_GOAL_BYTES, .value = least};
+    assert_fails(mary_convert_to_goal(model, &usual, &goal, &result), MARY_ERROR_BUDGET, "smallest one has ");
+    assert_ok(mary_convert_to_goal(model, &options, &goal, &result));
+    ck_assert_double_le((double)mary_goal_summary_of(result)->mixed.bytes, least);
+    check_loads(result);
+    mary_goal_result_free(&result);
+    options.method = "feedback"; /* it has none */
+    ck_assert_double_ge(smallest_of(model, &options), least);
+    mary_model_free(&model);
+}
+END_TEST
+
 START_TEST(goals_that_make_no_sense_are_refused)
 {
     static const struct {
@@ -410,6 +440,7 @@ END_TEST
 
 MARY_TEST_MAIN("search/goal", the_layer_that_matters_gets_more_levels_within_the_bytes,
                ratio_is_float_file_by_written_file, the_smallest_file_keeps_to_the_drop,
-               what_cannot_be_had_says_what_can, goals_that_make_no_sense_are_refused, what_the_caller_states_stays,
+               what_cannot_be_had_says_what_can, sizes_too_small_for_levels_of_layers_are_met_with_levels_of_the_model,
+               goals_that_make_no_sense_are_refused, what_the_caller_states_stays,
                the_file_does_not_depend_on_threads_and_the_model_stays, integer_activations_keep_to_the_goal_too,
                samples_are_kept_or_read_again, memory_that_runs_out_leaks_nothing)
