@@ -62,11 +62,16 @@ def prune(float_path: pathlib.Path, converted_path: pathlib.Path, output: pathli
         step = 2 * np.quantile(np.abs(left[left != 0]), 0.999) / (count - 1)
         index = np.clip(np.round(left / step), -(count // 2), count // 2 - 1).astype(int)
         index = np.where((left != 0) & (index == 0), np.sign(left).astype(int), index)
-        levels = np.full((1, 256), (index.max()) * step, np.float32)
+        bits = 4 if count <= 16 else 8
+        levels = np.full((1, 2**bits), (index.max()) * step, np.float32)
         levels[0, : index.max() - index.min() + 1] = np.arange(index.min(), index.max() + 1) * step
-        codes_tensor.CopyFrom(numpy_helper.from_array((index - index.min()).astype(np.uint8), codes_tensor.name))
+        packed = (index - index.min()).astype(np.uint8)
+        if bits == 4:
+            packed = np.pad(packed, ((0, 0), (0, packed.shape[1] % 2)))
+            packed = packed[:, 0::2] | packed[:, 1::2] << 4
+        codes_tensor.CopyFrom(numpy_helper.from_array(packed, codes_tensor.name))
         levels_tensor.CopyFrom(numpy_helper.from_array(levels, levels_tensor.name))
-        attributes["bits"].i = 8
+        attributes["bits"].i = bits
     onnx.save(converted, output)
 
 
