@@ -31,6 +31,7 @@ enum {
     KEY_IMPORTANCE,
     KEY_ENTROPY,
     KEY_PER_MODEL,
+    KEY_PRECISION,
     KEY_NO_LEVELS,
     KEY_EPOCHS,
     KEY_LEVEL_EPOCHS,
@@ -70,6 +71,8 @@ static const struct argp_option options[] = {
      1},
     {"entropy", KEY_ENTROPY, "BITS", 0, "Bits per kept weight that the codes of --method ecsq may have", 1},
     {"per-model", KEY_PER_MODEL, NULL, 0, "One set of values for all layers", 1},
+    {"precision", KEY_PRECISION, "BITS", 0,
+     "Significant bits of levels and biases in the end (default 10: to a thousandth; 24: as they are)", 1},
     {"no-levels", KEY_NO_LEVELS, NULL, 0, "Prune and train only: the output is a float model", 1},
     {"epochs", KEY_EPOCHS, "N", 0, "Passes over the training data in all (default 20; 0: only choose levels)", 2},
     {"level-epochs", KEY_LEVEL_EPOCHS, "N", 0,
@@ -149,6 +152,11 @@ static error_t parse_levels(int key, char *argument, struct argp_state *state)
         return mary_cli_parse_double(state, "--entropy", argument, 1e-3, 8, &tune->entropy);
     case KEY_PER_MODEL:
         tune->per_model = true;
+        return 0;
+    case KEY_PRECISION:
+        if (mary_cli_parse_int(state, "--precision", argument, 2, 24, &number) != 0)
+            return EINVAL;
+        tune->precision = (int)number;
         return 0;
     case KEY_NO_LEVELS:
         tune->no_levels = true;

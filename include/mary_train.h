@@ -233,6 +233,8 @@ typedef struct mary_tune_options {
                                 * "none"; NULL or "auto": as the method would have it */
     double entropy;            /* as in mary_convert_options */
     bool per_model;            /* one set of levels for all layers */
+    int precision;             /* significant bits that levels, biases and whatever else was trained are rounded to in
+                                * the end, 2..24; 0: 10, an error of a thousandth. 24: floats as they are */
     int64_t epochs;            /* 0: 20; MARY_NO_EPOCHS: none */
     int64_t coded_epochs;      /* so many before the last ones train weights and levels together: the network sees a
                                 * weight as its level, and both learn (straight-through: Bengio, Leonard and Courville

@@ -58,6 +58,8 @@ static mary_status check(const mary_tune_options *o)
           "%lld of %lld epochs cannot train coded weights", (long long)o->coded_epochs, (long long)o->epochs);
     CHECK(o->coded_epochs == 0 || !o->no_levels, "without levels there are no coded weights to train");
     MARY_TRY(check_method(o));
+    CHECK(o->precision >= 2 && o->precision <= 24, "significant bits of levels and biases: 2 to 24, not %d",
+          o->precision);
     CHECK(o->batch >= 1 && o->batch <= 1 << 20, "a batch of %lld samples", (long long)o->batch);
     CHECK(o->rate > 0 && o->rate < MOST_RATE, "the rate is %g", o->rate);
     CHECK(o->coded_rate > 0 && o->coded_rate < MOST_RATE, "the rate of coded weights is %g", o->coded_rate);
@@ -98,6 +100,8 @@ mary_status mary_tune_settle(const mary_tune_options *given, mary_tune_options *
         o->coded_rate = o->rate / 3;
     if (o->level_rate == 0)
         o->level_rate = o->rate / 10;
+    if (o->precision == 0)
+        o->precision = 10;
     if (o->temperature == 0)
         o->temperature = 2;
     if (o->schedule == NULL)

@@ -111,8 +111,6 @@ static mary_status train(mary_tuning *t, mary_training_place *place, mary_tune_r
         MARY_TRY(mary_tuning_accuracy(t, &done.accuracy));
         if (epoch + 1 == t->level_start)
             result->trained = done.accuracy;
-        if (epoch + 1 == o->epochs)
-            result->after = done.accuracy;
         place->epoch = epoch + 1;
         place->step += t->steps;
         if (o->checkpoint != NULL)
@@ -166,8 +164,9 @@ static mary_status tune(mary_model **model, const mary_samples *samples, const m
         MARY_TRY_GOTO(choose_levels(&t, result), done);
         mary_tuned_read_mask(&t.layers);
     }
-    if (t.level_start == t.options.epochs || result->after < 0) /* or the checkpoint was of the last epoch */
-        MARY_TRY_GOTO(mary_tuning_accuracy(&t, &result->after), done);
+    if (!t.options.no_levels)
+        MARY_TRY_GOTO(mary_tuned_round(t.trainer, t.options.precision), done);
+    MARY_TRY_GOTO(mary_tuning_accuracy(&t, &result->after), done); /* of what is written */
     result->kept = mary_tuned_kept(&t.layers);
     MARY_TRY_GOTO(mary_trainer_model(t.trainer, true, &tuned), done);
     if (!t.options.no_levels)

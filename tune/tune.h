@@ -83,6 +83,9 @@ mary_status mary_tuned_settle(mary_tuned_layers *layers, double budget);
 void mary_tuned_see_levels(mary_tuned_layer *layer, const float *values, float *effective, int64_t count);
 void mary_tuned_pass_gradients(const mary_tuned_layer *layer, float *gradient, int64_t count);
 
+/* All values, those of levels and the others, to `bits` significant bits, 2..24. */
+mary_status mary_tuned_round(mary_trainer *trainer, int bits);
+
 /* The functions of the hook; context: mary_tuned_layer. */
 mary_status mary_tuned_effective(void *context, int parameter, const float *values, float *effective, int64_t count);
 mary_status mary_tuned_gradient(void *context, int parameter, const float *values, float *gradient, int64_t count);
