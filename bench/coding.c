@@ -114,8 +114,8 @@ static mary_status time_coders(const mary_code_matrix *matrix, double *bytes, do
 
 static mary_status coders_alone(const char *path, const uint8_t *bytes, size_t size)
 {
-    static const char *const names[CODERS] = {"huffman",   "huffman gaps", "binary",    "symbols 0",
-                                              "symbols 1", "symbols 2",    "symbols 3", "symbols 4"};
+    static const char *const names[CODERS] = {"huffman",   "huffman gaps", "binary",    "symbols 0", "symbols 1",
+                                              "symbols 2", "symbols 3",    "symbols 4", "symbols 5"};
     double total[CODERS] = {0}, seconds[CODERS] = {0}, weights = 0;
     mary_model *model = NULL;
     mary_span *spans = NULL;

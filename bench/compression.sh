@@ -5,8 +5,8 @@
 #   bench/compression.sh MARY MODELS MNIST.npz CIFAR10.npz WORK
 #
 # MODELS holds lenet5.onnx and lenet300.onnx; ResNet-32 is the one in models/, and CIFAR10.npz comes from models/cifar10.py. WORK keeps the tuned
-# models and the state of the training: a second call goes on where the first ended, and measures only what is there. From nothing it takes two
-# hours on two cores, nearly all of it for ResNet-32. The test images are used to report; what a run looks at is the training images that are held
+# models and the state of the training: a second call goes on where the first ended, and measures only what is there. From nothing it takes
+# two hours on two cores, nearly all of it for ResNet-32. The test images are used to report; what a run looks at is the training images that are held
 # out. Ratios are those of whole files, float .onnx to packed .onnx.
 set -euo pipefail
 mary=$1 models=$2 mnist=$3 cifar10=$4 work=$5
@@ -37,7 +37,7 @@ stage() { # NAME IN OPTIONS...
 row() { # NETWORK OPTIONS...
     local network=$1 float=$models/$1.onnx name out before all huffman
     shift
-    name=$network$(printf '%s' "$*" | tr -c 'a-z0-9.=' _)
+    name=$network-$(printf '%s' "$*" | sha256sum | cut -c 1-12) # all options are longer than a file name may be
     out=$work/$name.onnx
     stage "$name" "${from:-$float}" "$@" ${from:+--teacher "$float"}
     before=$(stat -c %s "$float") all=$(packed "$out" auto) huffman=$(packed "$out" huffman)
@@ -61,7 +61,8 @@ PYTHON
     data=(--data "$cifar10" --scale 1/255 --mean .4914,.4822,.4465 --std .247,.2435,.2616 --batch 128)
     training=(--holdout 0.02 --augment crop=4,flip --label-share 0.5 --relative-rates)
     stage resnet32-pruned "$models/resnet32-cifar10.onnx" --keep 0.23 --epochs 34 --no-levels --loss distillation --rate 0.008 --warmup 0.5 "${training[@]}"
-    row resnet32-cifar10 --keep 1 --epochs 4 --level-epochs 4 --method ecsq --levels 15 --entropy 2.15 --level-rate 0.003 "${training[@]}"
+    row resnet32-cifar10 --keep 1 --epochs 18 --coded-epochs 13 --level-epochs 5 --method ecsq --levels 15 --entropy 2.46 --precision 9 --importance none \
+        --coded-rate 0.001 --level-rate 0.0015 --warmup 0.1 "${training[@]}"
 } | tee "$work/table.md"
 
 python3 - "$here/docs/compression.md" "$work/table.md" <<'PYTHON'

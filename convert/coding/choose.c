@@ -10,7 +10,7 @@ enum {
     CONTEXTS_PART = 256,    /* what sets of the symbol coder that take longer have to save: one part of so many */
     MANY_NUMBERS = 1 << 18, /* bytes, from where the fastest coder of numbers is worth it */
     NUMBERS_PART = 32,      /* the slowest one has to save one part of so many, */
-    NUMBERS_TIME = 64       /* and a byte for every so many that it decodes, which take it some 15 microseconds */
+    NUMBERS_TIME = 24       /* and a byte for every so many that it decodes, which take it some 6 microseconds */
 };
 
 static void take(mary_encoded *best, mary_coder coder, mary_buffer *stream, const mary_stream_bits *bits)
