@@ -178,6 +178,28 @@ START_TEST(codes_fit_the_budget_at_a_small_error)
 }
 END_TEST
 
+/* Errors are parts of their layer: how large its weights are does not matter. */
+START_TEST(codes_do_not_depend_on_the_size_of_a_layer)
+{
+    parts p, scaled;
+    make_coded(&p, false, 350);
+    make_coded(&scaled, false, 350);
+    mary_tuned_layer *layer = &scaled.layers.items[0];
+    for (int64_t k = 0; k < layer->count; k++)
+        layer->values[k] *= 64;
+    for (int m = 0; m < LEVELS; m++)
+        layer->coding->levels[m] *= 64;
+    assert_ok(mary_tuned_code(&scaled.layers, 350));
+    for (int i = 0; i < p.layers.count; i++) {
+        mary_free(seen(&p.layers.items[i]));
+        mary_free(seen(&scaled.layers.items[i]));
+        ck_assert_mem_eq(p.layers.items[i].codes, scaled.layers.items[i].codes, (size_t)p.layers.items[i].count);
+    }
+    free_parts(&p);
+    free_parts(&scaled);
+}
+END_TEST
+
 START_TEST(pruned_weights_come_back_where_there_is_a_budget)
 {
     for (int budget = 0; budget < 2; budget++) {
@@ -224,4 +246,5 @@ END_TEST
 
 MARY_TEST_MAIN("tune/coding", kept_weights_are_seen_as_their_nearest_levels, gradients_go_to_weights_and_to_levels,
                the_gradient_of_a_level_is_that_of_the_loss, codes_fit_the_budget_at_a_small_error,
-               pruned_weights_come_back_where_there_is_a_budget, weights_settle_on_what_is_seen)
+               codes_do_not_depend_on_the_size_of_a_layer, pruned_weights_come_back_where_there_is_a_budget,
+               weights_settle_on_what_is_seen)
