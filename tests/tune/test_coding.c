@@ -72,6 +72,39 @@ START_TEST(kept_weights_are_seen_as_their_nearest_levels)
 }
 END_TEST
 
+/* On either side of an edge, and far outside. */
+START_TEST(intervals_begin_at_their_edges)
+{
+    for (int zeros = 0; zeros < 2; zeros++) {
+        parts p;
+        make_coded(&p, false, zeros ? 400 : 0);
+        for (int i = 0; i < p.layers.count; i++) {
+            mary_tuned_layer *layer = &p.layers.items[i];
+            const mary_tuned_coding *coding = layer->coding;
+            int64_t at = 0;
+            while (layer->values[at] == 0)
+                at++;
+            ck_assert_int_ge(coding->count, 2);
+            for (int m = 0; m < coding->count; m++) {
+                const bool last = m == coding->count - 1;
+                const float values[] = {m > 0 ? nextafterf(coding->edges[m], -INFINITY) : -1e30f,
+                                        m > 0 ? coding->edges[m] : -1e30f, last ? 1e30f : coding->edges[m + 1]};
+                const int expected[] = {m > 0 ? m - 1 : 0, m, last ? m : m + 1};
+                for (int v = 0; v < 3; v++) {
+                    const int code = coding->codes[expected[v]];
+                    layer->values[at] = values[v];
+                    float *effective = seen(layer);
+                    ck_assert_float_eq(effective[at], code > 0 ? coding->levels[code - 1] : 0.0f);
+                    ck_assert_int_eq(layer->codes[at], code);
+                    mary_free(effective);
+                }
+            }
+        }
+        free_parts(&p);
+    }
+}
+END_TEST
+
 /* Straight through to weights that may change; to a level, the sum over its weights. */
 START_TEST(gradients_go_to_weights_and_to_levels)
 {
@@ -238,13 +271,21 @@ START_TEST(weights_settle_on_what_is_seen)
     }
     mary_tuned_read_mask(&p.layers);
     ck_assert_double_eq(loss_of(&p), loss);
+    mary_tuned_layer *first = &p.layers.items[0]; /* from now on weights are seen as they are */
+    const float before = first->values[0];
+    first->values[0] = 0.123f;
+    first->codes[0] = 1;
+    float *plain = seen(first);
+    ck_assert_float_eq(plain[0], 0.123f);
+    mary_free(plain);
+    first->values[0] = before;
     assert_ok(mary_tuned_read_levels(&p.layers, false));
     ck_assert(p.layers.items[0].levels >= 2 && p.layers.items[0].levels <= LEVELS);
     free_parts(&p);
 }
 END_TEST
 
-MARY_TEST_MAIN("tune/coding", kept_weights_are_seen_as_their_nearest_levels, gradients_go_to_weights_and_to_levels,
-               the_gradient_of_a_level_is_that_of_the_loss, codes_fit_the_budget_at_a_small_error,
-               codes_do_not_depend_on_the_size_of_a_layer, pruned_weights_come_back_where_there_is_a_budget,
-               weights_settle_on_what_is_seen)
+MARY_TEST_MAIN("tune/coding", kept_weights_are_seen_as_their_nearest_levels, intervals_begin_at_their_edges,
+               gradients_go_to_weights_and_to_levels, the_gradient_of_a_level_is_that_of_the_loss,
+               codes_fit_the_budget_at_a_small_error, codes_do_not_depend_on_the_size_of_a_layer,
+               pruned_weights_come_back_where_there_is_a_budget, weights_settle_on_what_is_seen)

@@ -310,13 +310,17 @@ START_TEST(large_claims_are_refused_before_anything_is_allocated)
     static const uint8_t huge[20] = {
         'M', 'P', MARY_PACKED_VERSION, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x0f, 1, 1, 1};
     static const uint8_t large[20] = {'M', 'P', MARY_PACKED_VERSION, 0x80, 0x80, 0x80, 0x80, 4, 1, 1, 1, 0, 0, 0, 0};
-    static const uint8_t newer[20] = {'M', 'P', MARY_PACKED_VERSION + 1};
+    static const uint8_t newer[20] = {'M', 'P', MARY_PACKED_VERSION + 1},
+                         older[20] = {'M', 'P', MARY_PACKED_VERSION - 1};
     uint8_t *plain;
     size_t size;
     int64_t before = mary_memory_count();
     assert_fails(mary_packed_expand(huge, sizeof huge, 0, &plain, &size), MARY_ERROR_INVALID, "cut short");
     assert_fails(mary_packed_expand(large, sizeof large, 0, &plain, &size), MARY_ERROR_INVALID, "claims to stand for");
-    assert_fails(mary_packed_expand(newer, sizeof newer, 0, &plain, &size), MARY_ERROR_UNSUPPORTED, "of the format");
+    assert_fails(mary_packed_expand(newer, sizeof newer, 0, &plain, &size), MARY_ERROR_UNSUPPORTED,
+                 "version 4 of the format, this is mary for 3");
+    assert_fails(mary_packed_expand(older, sizeof older, 0, &plain, &size), MARY_ERROR_UNSUPPORTED,
+                 "version 2 of the format, this is mary for 3");
     ck_assert_int_eq(mary_memory_count(), before);
 
     /* The same in the directory, behind a checksum that is right: 2^30 x 2^30 codes. */
@@ -325,6 +329,17 @@ START_TEST(large_claims_are_refused_before_anything_is_allocated)
     packed.text = text;
     assert_fails(mary_packed_read_directory(&packed, text, 5), MARY_ERROR_INVALID, "at tensor 0");
     mary_free(packed.tensors);
+
+    /* A kernel has no more taps than its row has codes: one row of 8 codes, of 2 kinds, in a stream of 5 bytes. */
+    for (uint8_t taps = 7; taps < 10; taps++) {
+        uint8_t entry[] = {1, 0, 0x80 | 0x03, 1, 1, 8, taps, 2, 5, 0, 0, 0, 0};
+        mary_packed one = {.plain_size = 1, .text = entry, .text_size = sizeof entry, .directory_size = sizeof entry};
+        if (taps <= 8)
+            assert_ok(mary_packed_read_directory(&one, entry, 5));
+        else
+            assert_fails(mary_packed_read_directory(&one, entry, 5), MARY_ERROR_INVALID, "at tensor 0");
+        mary_free(one.tensors);
+    }
 }
 END_TEST
 
