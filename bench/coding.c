@@ -114,8 +114,8 @@ static mary_status time_coders(const mary_code_matrix *matrix, double *bytes, do
 
 static mary_status coders_alone(const char *path, const uint8_t *bytes, size_t size)
 {
-    static const char *const names[CODERS] = {"huffman",   "huffman gaps", "binary",    "symbols 0", "symbols 1",
-                                              "symbols 2", "symbols 3",    "symbols 4", "symbols 5"};
+    static const char *const names[] = {"huffman", "huffman gaps", "binary"}; /* then the symbol coder's sets */
+    const int named = sizeof names / sizeof *names;
     double total[CODERS] = {0}, seconds[CODERS] = {0}, weights = 0;
     mary_model *model = NULL;
     mary_span *spans = NULL;
@@ -146,9 +146,12 @@ static mary_status coders_alone(const char *path, const uint8_t *bytes, size_t s
         if (status != MARY_OK)
             goto done;
     }
-    for (int i = 0; i < CODERS && weights > 0; i++)
+    for (int i = 0; i < CODERS && weights > 0; i++) {
+        char set[32];
+        snprintf(set, sizeof set, "symbols %d", i - named);
         printf("{\"model\": \"%s\", \"alone\": \"%s\", \"codes\": %.0f, \"bits\": %.4f, \"mb_s\": %.0f}\n", path,
-               names[i], total[i], 8 * total[i] / weights, 4e-6 * weights / seconds[i]);
+               i < named ? names[i] : set, total[i], 8 * total[i] / weights, 4e-6 * weights / seconds[i]);
+    }
 done:
     mary_free(spans);
     mary_model_free(&model);

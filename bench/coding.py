@@ -130,7 +130,7 @@ def main() -> None:
                   f"| {8 * auto['codes'] / auto['weights']:.3f} | {auto['entropy']:.3f} | {8 * huffman['codes'] / auto['weights']:.3f} "
                   f"| {bits['xz']} | {bits['zstd']} | {bits['nncodec']} | {huffman['unpack_mb_s']} / {auto['unpack_mb_s']} |", flush=True)
         print("\nThe decoders alone, MB/s of weights and bits a weight:\n")
-        names = ["huffman", "huffman gaps", "binary"] + [f"symbols {i}" for i in range(6)]
+        names = list(dict.fromkeys(row["alone"] for row in rows if "alone" in row))
         print("| | " + " | ".join(names) + " |\n|" + "---|" * (len(names) + 1))
         for path in paths:
             alone = {row["alone"]: row for row in rows if row["model"] == str(path) and "alone" in row}

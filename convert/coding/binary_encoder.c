@@ -20,18 +20,18 @@ static inline int encode_bit(counting_encoder *encoder, unsigned p, int bit)
 #include "onnx/coding/binary_template.h"
 
 /* The tree with the fewest decisions, which the model has then. */
-static int choose_skipped(mary_binary_model *model, const uint64_t *counts)
+static int choose_offset(mary_binary_model *model, const uint64_t *counts)
 {
     uint64_t fewest = UINT64_MAX;
     int chosen = 0;
-    for (int skipped = 0; skipped < MARY_BINARY_SKIPS; skipped++) {
+    for (int offset = 0; offset < MARY_BINARY_OFFSETS; offset++) {
         uint64_t decisions = 0;
-        mary_binary_model_tree(model, skipped);
+        mary_binary_model_tree(model, offset);
         for (int code = 0; code < model->alphabet; code++)
             decisions += code != model->common ? counts[code] * model->depth[code] : 0;
         if (decisions < fewest) {
             fewest = decisions;
-            chosen = skipped;
+            chosen = offset;
         }
     }
     mary_binary_model_tree(model, chosen);
@@ -48,9 +48,9 @@ mary_status mary_binary_encode(const mary_code_matrix *matrix, mary_buffer *out,
     MARY_TRY(mary_binary_model_create(matrix, common, &model));
     mary_buffer_byte(out, (unsigned)common);
     mary_range_encoder_start(&encoder.range, out);
-    const int skipped = choose_skipped(model, counts);
-    for (int bit = 1; bit < MARY_BINARY_SKIPS; bit *= 2)
-        mary_range_encode(&encoder.range, MARY_MIX_ONE / 2, (skipped & bit) != 0);
+    const int offset = choose_offset(model, counts);
+    for (int bit = 1; bit < MARY_BINARY_OFFSETS; bit *= 2)
+        mary_range_encode(&encoder.range, MARY_MIX_ONE / 2, (offset & bit) != 0);
     encode(model, &encoder, matrix); /* writes each code where it was read */
     mary_range_encoder_finish(&encoder.range);
     mary_binary_model_free(&model);

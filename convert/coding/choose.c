@@ -52,8 +52,7 @@ static mary_status encode_matrix(const mary_code_matrix *matrix, mary_coder_choi
     }
     for (int contexts = 0; contexts < MARY_SYMBOLS_CONTEXTS && choice != MARY_CHOOSE_HUFFMAN; contexts++) {
         MARY_TRY_GOTO(mary_symbols_encode(matrix, contexts, &stream), done);
-        const bool slow = contexts == 2 || contexts == 5;
-        if (!slow || stream.size + best->stream.size / CONTEXTS_PART < best->stream.size)
+        if (!mary_symbols_by_row(contexts) || stream.size + best->stream.size / CONTEXTS_PART < best->stream.size)
             offer(best, MARY_CODER_SYMBOLS, &stream, NULL);
         stream.size = 0;
     }

@@ -26,30 +26,30 @@ static void find_paths(mary_binary_model *m, int node, unsigned path, int depth)
     find_paths(m, m->next[node][1], path | 1u << depth, depth + 1);
 }
 
-/* The codes on one side of the commonest in the order in which they are asked for: from `skipped` of them away on, then
+/* The codes on one side of the commonest in the order in which they are asked for: from `offset` of them away on, then
  * those left out. */
-static void order_side(int common, int step, int count, int skipped, uint8_t *codes)
+static void order_side(int common, int step, int count, int offset, uint8_t *codes)
 {
     int at = 0;
-    if (skipped >= count)
-        skipped = 0;
-    const int chained = count - skipped < MARY_BINARY_CHAIN ? count - skipped : MARY_BINARY_CHAIN;
+    if (offset >= count)
+        offset = 0;
+    const int chained = count - offset < MARY_BINARY_CHAIN ? count - offset : MARY_BINARY_CHAIN;
     for (int i = 1; i <= chained; i++)
-        codes[at++] = (uint8_t)(common + step * (skipped + i));
+        codes[at++] = (uint8_t)(common + step * (offset + i));
     for (int i = 1; i <= count; i++) {
-        if (i <= skipped || i > skipped + chained)
+        if (i <= offset || i > offset + chained)
             codes[at++] = (uint8_t)(common + step * i);
     }
 }
 
-void mary_binary_model_tree(mary_binary_model *m, int skipped)
+void mary_binary_model_tree(mary_binary_model *m, int offset)
 {
     const int below = m->common, above = m->alphabet - 1 - m->common;
     const bool both = below > 0 && above > 0;
     uint8_t codes[2][256];
     int node_count = both ? 1 : 0, sides[2] = {0, 0};
-    order_side(m->common, -1, below, skipped, codes[0]);
-    order_side(m->common, 1, above, skipped, codes[1]);
+    order_side(m->common, -1, below, offset, codes[0]);
+    order_side(m->common, 1, above, offset, codes[1]);
     if (below > 0)
         sides[0] = grow(m, codes[0], below, MARY_BINARY_CHAIN, &node_count);
     if (above > 0)
@@ -85,7 +85,7 @@ mary_status mary_binary_model_create(const mary_code_matrix *matrix, int common,
     m->tables = mary_logistic_tables();
     m->alphabet = matrix->alphabet;
     m->common = common;
-    m->width = mary_kernel_width(matrix->taps);
+    m->width = matrix->taps > 1 ? mary_kernel_width(matrix->taps) : INT64_MAX;
     m->above = m->width > 2 && m->width < 32 ? (unsigned)m->width - 2 : matrix->taps > 1 ? 0 : 1;
     m->nodes = (int)nodes;
     m->memory = memory;
@@ -130,14 +130,14 @@ mary_status mary_binary_decode(const uint8_t *bytes, size_t size, mary_code_matr
 {
     mary_binary_model *model = NULL;
     mary_range_decoder decoder;
-    int skipped = 0;
+    int offset = 0;
     if (size == 0 || bytes[0] >= matrix->alphabet)
         return mary_fail(MARY_ERROR_INVALID, "the commonest code is not one");
     MARY_TRY(mary_binary_model_create(matrix, bytes[0], &model));
     mary_range_start(&decoder, bytes + 1, size - 1);
-    for (int bit = 1; bit < MARY_BINARY_SKIPS; bit *= 2)
-        skipped += bit * mary_range_bit(&decoder, MARY_MIX_ONE / 2);
-    mary_binary_model_tree(model, skipped);
+    for (int bit = 1; bit < MARY_BINARY_OFFSETS; bit *= 2)
+        offset += bit * mary_range_bit(&decoder, MARY_MIX_ONE / 2);
+    mary_binary_model_tree(model, offset);
     decode(model, &decoder, matrix);
     mary_binary_model_free(&model);
     return MARY_OK;

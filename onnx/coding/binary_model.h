@@ -8,7 +8,7 @@
  * Levels ascend, so codes next to the commonest one, zero as a rule, are more frequent than those far away. The tree
  * asks for the side, then whether it is the nearest of that side, the next, and so on for a few, then halves what is
  * left. Where levels next to zero are empty, as they are when evenly spaced ones meet weights pruned by magnitude, it
- * begins `skipped` codes away. */
+ * begins `offset` codes away. */
 #ifndef MARY_ONNX_CODING_BINARY_MODEL_H
 #define MARY_ONNX_CODING_BINARY_MODEL_H
 
@@ -27,13 +27,13 @@ enum {
     MARY_BINARY_REMEMBERED = 4, /* updates of the rows before, when one begins */
     MARY_BINARY_TAPS = 49,      /* of larger kernels, those behind are like the first */
     MARY_BINARY_CHAIN = 4,      /* codes of a side that are asked for one by one */
-    MARY_BINARY_SKIPS = 4       /* values of `skipped` */
+    MARY_BINARY_OFFSETS = 4     /* of the tree */
 };
 
 typedef struct mary_binary_model {
     const mary_logistic *tables;
     int alphabet, common; /* the commonest code */
-    int64_t width;        /* of a kernel */
+    int64_t width;        /* of a kernel; without one nothing is above: INT64_MAX */
     unsigned above;       /* how far back in `recent` the one above to the right is */
     /* significance */
     mary_bit_model row[2];                       /* by that of the code before */
@@ -52,8 +52,8 @@ typedef struct mary_binary_model {
 } mary_binary_model;
 
 mary_status mary_binary_model_create(const mary_code_matrix *matrix, int common, mary_binary_model **model);
-/* The tree of `skipped`, below MARY_BINARY_SKIPS; before the walk. */
-void mary_binary_model_tree(mary_binary_model *model, int skipped);
+/* The tree of `offset`, below MARY_BINARY_OFFSETS; before the walk. */
+void mary_binary_model_tree(mary_binary_model *model, int offset);
 /* Before every row. */
 void mary_binary_model_row(mary_binary_model *model);
 void mary_binary_model_free(mary_binary_model **model);

@@ -14,14 +14,12 @@ static inline __attribute__((always_inline)) int walk_bit(const mary_logistic *t
     int32_t inputs[MARY_BINARY_INPUTS];
     const unsigned p = mary_mix_predict(tables, weights, models, inputs, count);
     bit = BINARY_BIT(coder, p, bit);
-    if (rare)
-        bit = __builtin_expect(bit, 0) ? 1 : 0;
-    if (rare && bit == 0)
-        mary_mix_learn(tables, weights, models, inputs, count, p, 0, MARY_BINARY_RATE, MARY_BINARY_LIMIT);
-    else if (rare)
+    if (rare && __builtin_expect(bit, 0)) {
         mary_mix_learn(tables, weights, models, inputs, count, p, 1, MARY_BINARY_RATE, MARY_BINARY_LIMIT);
-    else
-        mary_mix_learn(tables, weights, models, inputs, count, p, bit, MARY_BINARY_RATE, MARY_BINARY_LIMIT);
+        return 1;
+    }
+    bit = rare ? 0 : bit;
+    mary_mix_learn(tables, weights, models, inputs, count, p, bit, MARY_BINARY_RATE, MARY_BINARY_LIMIT);
     return bit;
 }
 
@@ -39,12 +37,13 @@ static int walk_other(mary_binary_model *m, BINARY_CODER *coder, int beside, int
     return ~node;
 }
 
-/* The code above in the kernel, unless it is the commonest, else that to the left. `at`: in the row. */
-static inline int walk_beside(const mary_binary_model *m, const uint8_t *at, int64_t tap, bool convolution)
+/* The code above in the kernel, unless it is the commonest, else that to the left. `at`: in the row; `before`: codes of
+ * the kernel, or without one of the row, that come before it. */
+static inline int walk_beside(const mary_binary_model *m, const uint8_t *at, int64_t before)
 {
-    if (convolution && tap >= m->width && at[-m->width] != m->common)
+    if (before >= m->width && at[-m->width] != m->common)
         return at[-m->width];
-    return tap > 0 ? at[-1] : m->alphabet;
+    return before > 0 ? at[-1] : m->alphabet;
 }
 
 static void BINARY_WALK(mary_binary_model *m, BINARY_CODER *coder, const mary_code_matrix *matrix)
@@ -64,7 +63,7 @@ static void BINARY_WALK(mary_binary_model *m, BINARY_CODER *coder, const mary_co
             const int code = BINARY_CODE;
             recent <<= 1;
             if (walk_bit(m->tables, coder, models, m->weights, MARY_BINARY_INPUTS, code != common, true)) {
-                const int beside = taps > 1 ? walk_beside(m, row + k, tap, true) : walk_beside(m, row + k, k, false);
+                const int beside = walk_beside(m, row + k, taps > 1 ? tap : k);
                 row[k] = (uint8_t)walk_other(m, coder, beside, code);
                 recent |= 1;
             } else {

@@ -60,7 +60,7 @@ mary_status mary_symbols_model_create(const mary_code_matrix *matrix, int contex
                                       mary_symbols_model **model)
 {
     const size_t fixed = 17 + 17 + (contexts == 3 ? 17 * 17 : 0);
-    const size_t channels = contexts == 2 || contexts == 5 ? (size_t)(matrix->row_length / matrix->taps) + 1 : 0;
+    const size_t channels = mary_symbols_by_row(contexts) ? (size_t)(matrix->row_length / matrix->taps) + 1 : 0;
     size_t count, bytes;
     if (!mary_size_add(channels, fixed, &count) || !mary_size_mul(count, sizeof(mary_distribution), &bytes))
         return mary_fail_memory(SIZE_MAX);

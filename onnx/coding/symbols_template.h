@@ -27,7 +27,7 @@ static inline __attribute__((always_inline)) bool SYMBOLS_WALK(mary_symbols_mode
         uint8_t *row = matrix->codes + r * length;
         mary_distribution *channel = m->channels;
         int64_t tap = 0;
-        if (contexts == 2 || contexts == 5)
+        if (mary_symbols_by_row(contexts))
             mary_symbols_begin_row(m);
         for (int64_t k = 0; k < length; k++) {
             /* The code to the left and the one above: in the kernel, or without one in the row and in the column. */

@@ -141,16 +141,16 @@ START_TEST(trees_of_decisions_have_all_codes)
         for (int common = 0; common < matrix.alphabet; common += 1 + common / 3) {
             mary_binary_model *m;
             assert_ok(mary_binary_model_create(&matrix, common, &m));
-            for (int skipped = 0; skipped < MARY_BINARY_SKIPS; skipped++) {
-                mary_binary_model_tree(m, skipped);
+            for (int offset = 0; offset < MARY_BINARY_OFFSETS; offset++) {
+                mary_binary_model_tree(m, offset);
                 for (int code = 0; code < matrix.alphabet; code++) {
                     int node = m->root, depth = 0;
                     for (; code != common && node >= 0; depth++)
                         node = m->next[node][m->path[code] >> depth & 1];
                     ck_assert(code == common || (~node == code && m->depth[code] == depth));
                     const int far = abs(code - common);
-                    if (far > skipped && far <= skipped + MARY_BINARY_CHAIN)
-                        ck_assert_int_le(depth, 1 + far - skipped);
+                    if (far > offset && far <= offset + MARY_BINARY_CHAIN)
+                        ck_assert_int_le(depth, 1 + far - offset);
                     ck_assert_int_le(depth, 1 + MARY_BINARY_CHAIN + 8);
                 }
             }
