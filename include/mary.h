@@ -140,9 +140,8 @@ typedef struct mary_convert_options {
     int activations;                     /* 0: activations stay float; 8: unsigned bytes, which needs `calibration` */
     const char *calibration_method; /* how ranges of activations are chosen: a name of mary_calibration_method, or NULL
                                      * or "auto": all of them are tried, and measured by the error of the outputs */
-    const char
-        *importance;         /* how often the squared error of a weight counts: "hessian", "fisher", "adam" (the
-                              * root of that; all need `calibration`), "none"; NULL or "auto": as the method would have it */
+    const char *importance;  /* how often the squared error of a weight counts: "hessian", "fisher", "adam" (the root of
+                              * that; all need `calibration`), "none"; NULL or "auto": as the method would have it */
     double entropy;          /* bits per weight that the codes of the method "ecsq" may have; 0: only M bounds them */
     bool no_bias_correction; /* leave the mean error that levels cause in the outputs of layers, and with float
                               * activations what they do to the spread */

@@ -153,6 +153,8 @@ void mary_tuned_clear(mary_tuned_layers *layers)
 {
     for (int i = 0; i < layers->count; i++) {
         mary_tuned_layer *layer = &layers->items[i];
+        if (coded(layer) && layer->coding->zeros)
+            continue;
         for (int64_t k = 0; k < layer->count; k++)
             layer->values[k] = layer->codes[k] != 0 ? layer->values[k] : 0.0f;
     }

@@ -1,6 +1,4 @@
 /* mary_tune: prune, train on, choose levels, train these, rewrite. */
-#include <string.h>
-
 #include "convert/passes/passes.h"
 #include "tune/run.h"
 #include "tune/settings.h"
@@ -61,9 +59,9 @@ static mary_status choose(mary_tuning *t, int64_t epoch,
 static mary_status choose_levels(mary_tuning *t, mary_tune_result *result)
 {
     const mary_tune_options *o = &t->options;
-    if (o->coded_epochs > 0)
+    if (o->coded_epochs > 0) {
         MARY_TRY(mary_tuned_settle(&t->layers, t->budget));
-    else {
+    } else {
         MARY_TRY(mary_tuned_prune(&t->layers, o->keep, o->per_layer));
         if (o->no_levels)
             return MARY_OK;
@@ -105,8 +103,7 @@ static mary_status train(mary_tuning *t, mary_training_place *place, mary_tune_r
         mary_tune_epoch done = {phase_of(t, epoch), epoch, o->epochs, .accuracy = -1};
         MARY_TRY(begin_epoch(t, epoch, result));
         MARY_TRY(mary_tuning_epoch(t, epoch, &done));
-        if (strcmp(done.phase, "coded") != 0)
-            mary_tuned_clear(&t->layers);
+        mary_tuned_clear(&t->layers);
         done.kept = (double)mary_tuned_kept(&t->layers) / (double)mary_tuned_weights(&t->layers);
         MARY_TRY(mary_tuning_accuracy(t, &done.accuracy));
         if (epoch + 1 == t->level_start)
@@ -160,10 +157,8 @@ static mary_status tune(mary_model **model, const mary_samples *samples, const m
         MARY_TRY_GOTO(mary_tuning_accuracy(&t, &result->before), done);
     MARY_TRY_GOTO(train(&t, &place, result), done);
     mary_tuned_read_mask(&t.layers);
-    if (t.level_start == t.options.epochs) { /* nothing trains the levels */
+    if (t.level_start == t.options.epochs) /* nothing trains the levels */
         MARY_TRY_GOTO(choose_levels(&t, result), done);
-        mary_tuned_read_mask(&t.layers);
-    }
     if (!t.options.no_levels)
         MARY_TRY_GOTO(mary_tuned_round(t.trainer, t.options.precision), done);
     MARY_TRY_GOTO(mary_tuning_accuracy(&t, &result->after), done); /* of what is written */

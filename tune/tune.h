@@ -48,7 +48,8 @@ uint64_t mary_tuned_kept(const mary_tuned_layers *layers);
 
 /* Codes from values: 0 is pruned, and everything else is not. */
 void mary_tuned_read_mask(mary_tuned_layers *layers);
-/* Values of pruned weights become zero: momentum may have moved them. */
+/* Values of pruned weights become zero: momentum may have moved them. Where a coding has zero among its levels none is
+ * pruned for good, and values stay. */
 void mary_tuned_clear(mary_tuned_layers *layers);
 
 /* Prunes until `keep` of the weights are left; what is pruned stays so. */
@@ -80,6 +81,7 @@ mary_status mary_tuned_choose_coding(mary_tuned_layers *layers, const mary_tuned
 mary_status mary_tuned_code(mary_tuned_layers *layers, double budget);
 /* Weights become what it sees, and codings are no longer in use. */
 mary_status mary_tuned_settle(mary_tuned_layers *layers, double budget);
+/* What the hook does then; the codes become those that were seen. */
 void mary_tuned_see_levels(mary_tuned_layer *layer, const float *values, float *effective, int64_t count);
 void mary_tuned_pass_gradients(const mary_tuned_layer *layer, float *gradient, int64_t count);
 

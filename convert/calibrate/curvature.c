@@ -199,15 +199,11 @@ static void raise_rows(mary_layer *layer)
     }
 }
 
-/* What Adam divides by in a long training (Choi, El-Khamy and Lee 2017): the root of the mean squared gradient. */
-static bool is_root(const measuring *m)
-{
-    return m->settings->importance == MARY_IMPORTANCE_ADAM;
-}
-
 static mary_status give_to(const measuring *m, mary_layer *layer)
 {
     int64_t count = layer->layout.rows * layer->layout.row_length;
+    /* What Adam divides by in a long training (Choi, El-Khamy and Lee 2017): the root of the mean squared gradient. */
+    const bool root = m->settings->importance == MARY_IMPORTANCE_ADAM;
     layer->importance = mary_calloc((size_t)count, sizeof *layer->importance);
     if (layer->importance == NULL)
         return mary_fail_memory((size_t)count * sizeof *layer->importance);
@@ -218,7 +214,7 @@ static mary_status give_to(const measuring *m, mary_layer *layer)
             continue;
         for (int64_t i = 0; i < count; i++) {
             const double mean = (double)m->sums[p][i] / m->samples;
-            m->sums[p][i] = (float)(is_root(m) ? sqrt(mean) : mean);
+            m->sums[p][i] = (float)(root ? sqrt(mean) : mean);
             if (!isfinite(m->sums[p][i]))
                 return mary_fail(MARY_ERROR_INVALID, "the curvature of the loss by '%s' (node '%s') is not finite",
                                  layer->weight, layer->name);

@@ -1,7 +1,7 @@
 /* How much each weight matters: the diagonal of the Hessian of the loss, or of the Fisher matrix, or the root of that,
  * over calibration samples. No labels: the loss is how far the outputs are from those of the float model, at its
- * minimum. For class scores that is the divergence of the probabilities, whose second derivative by the scores, p (1 -
- * p), is that of cross-entropy with any label; for anything else it is the mean squared difference. */
+ * minimum. For class scores that is the divergence of the probabilities. By the scores its second derivative is that of
+ * cross-entropy with any label, p (1 - p). For anything else it is the mean squared difference. */
 #ifndef MARY_CONVERT_CALIBRATE_CURVATURE_H
 #define MARY_CONVERT_CALIBRATE_CURVATURE_H
 
