@@ -159,6 +159,11 @@ static mary_status allocate_and_run(const mary_program_node *node, evaluation *e
     return status;
 }
 
+bool mary_node_evaluates_early(const mary_program_node *node)
+{
+    return !(node->node.op->flags & MARY_OP_NONDETERMINISTIC) && node->node.op->domain[0] == '\0';
+}
+
 mary_status mary_node_evaluate(const mary_program_node *node, const mary_tensor *const *inputs,
                                mary_tensor *const *outputs, const mary_parallel *parallel)
 {

@@ -14,6 +14,10 @@ mary_type mary_node_half(const mary_program_node *node, const mary_tensor *const
 mary_status mary_node_infer(const mary_program_node *node, const mary_tensor *const *inputs,
                             mary_tensor *const *outputs);
 
+/* Whether values of this node may be computed before the first run: at load, or with the shapes of a plan. Operators of
+ * other domains are not, because M-ary ones run on weights that are packed only when shapes have been tried. */
+bool mary_node_evaluates_early(const mary_program_node *node);
+
 /* infer, then scratch and run with memory allocated here. On success every outputs[i] owns its data (mary_free); on
  * failure none does. Inputs are plain. */
 mary_status mary_node_evaluate(const mary_program_node *node, const mary_tensor *const *inputs,

@@ -11,7 +11,7 @@ static bool foldable(const mary_program *program, const mary_program_node *node,
 {
     if (keep_dequantize && strcmp(node->node.op->type, "DequantizeLinear") == 0)
         return false;
-    if (node->removed || (node->node.op->flags & MARY_OP_NONDETERMINISTIC) || node->node.op->domain[0] != '\0')
+    if (node->removed || !mary_node_evaluates_early(node))
         return false;
     for (int i = 0; i < node->input_count; i++) {
         if (node->inputs[i] >= 0 && !program->values[node->inputs[i]].constant)

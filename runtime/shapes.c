@@ -83,7 +83,7 @@ static mary_status infer_node(const mary_program *program, const mary_program_no
         status = mary_fail_memory((size_t)(node->input_count + node->output_count) * sizeof *inputs);
         goto done;
     }
-    bool all_known = !(node->node.op->flags & MARY_OP_NONDETERMINISTIC);
+    bool all_known = mary_node_evaluates_early(node);
     for (int i = 0; i < node->input_count; i++) {
         if (node->inputs[i] < 0)
             continue;

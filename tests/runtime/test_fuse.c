@@ -119,6 +119,28 @@ START_TEST(residuals_are_found_beside_m_ary_products)
 }
 END_TEST
 
+/* ... and so a product whose inputs are all constant has no values yet then, for all that its inputs are known. */
+START_TEST(m_ary_products_of_constants_wait_for_their_weights)
+{
+    static const uint8_t codes[4][9] = {{0x1b, 0x0e, 0x72, 0xc8, 0x00, 0x99, 0x3c, 0x55, 0xf0}, {0xe4}, {0x2d}, {0x93}};
+    static const float levels[4] = {-1, -0.25f, 0.5f, 1};
+    mary_model *model = two_convolutions();
+    Onnx__GraphProto *graph = model->proto->graph;
+    assert_ok(mary_model_set_opset(model, "ai.mary", 1));
+    random_constant(graph, "image", SHAPE(1, 4, 6, 6), 3);
+    build_constant(graph, "codes", MARY_UINT8, SHAPE(4, 9), codes);
+    build_constant(graph, "levels", MARY_FLOAT, SHAPE(1, 4), levels);
+    Onnx__NodeProto *product = build_node(graph, "ai.mary:MaryConv", "image,codes,levels", "p");
+    assert_ok(mary_node_set_ints(product, "weight_shape", (const int64_t[]){4, 4, 3, 3}, 4));
+    assert_ok(mary_node_set_ints(product, "pads", (const int64_t[]){1, 1, 1, 1}, 4));
+    assert_ok(mary_node_set_int(product, "row_length", 36));
+    assert_ok(mary_node_set_int(product, "bits", 2));
+    build_node(graph, "Add", "v,p", "y");
+    finish_model(model, "y");
+    check_fusion(model, "Conv Conv MaryConv Add ");
+}
+END_TEST
+
 START_TEST(residual_of_an_activation_is_left_alone)
 {
     mary_model *model = two_convolutions();
@@ -240,8 +262,9 @@ START_TEST(concat_inputs_are_written_in_place_without_harm)
 END_TEST
 
 MARY_TEST_MAIN("runtime/fuse", relu_joins_the_convolution, residual_and_relu_join_the_later_convolution,
-               residuals_are_found_beside_m_ary_products, residual_of_an_activation_is_left_alone,
-               add_that_broadcasts_is_no_residual, residual_of_another_size_than_its_name_promises_is_refused,
+               residuals_are_found_beside_m_ary_products, m_ary_products_of_constants_wait_for_their_weights,
+               residual_of_an_activation_is_left_alone, add_that_broadcasts_is_no_residual,
+               residual_of_another_size_than_its_name_promises_is_refused,
                silu_written_as_two_nodes_joins_the_convolution, value_that_somebody_else_reads_is_kept,
                graph_output_is_kept, clip_with_bounds_that_are_computed_is_left_alone,
                concat_inputs_are_written_in_place_without_harm)
