@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include "convert/quantize/method.h"
-#include "train/random.h"
 
 #define MOST_RATE 1e6 /* of mary_schedule_rate */
 
@@ -126,36 +125,6 @@ mary_status mary_tune_schedule(const mary_tune_options *o, double rate, int64_t 
               "the schedule '%s' is none of cosine, constant, steps and exponential", o->schedule);
     schedule->warmup = (int64_t)ceil(o->warmup * (double)epoch_steps);
     return MARY_OK;
-}
-
-static uint64_t add(uint64_t sum, const void *value, size_t size)
-{
-    uint64_t bits = 0;
-    memcpy(&bits, value, size);
-    return mary_random_mix(sum ^ bits);
-}
-
-uint64_t mary_tune_identity(const mary_tune_options *o, const mary_samples *samples)
-{
-    const double numbers[] = {o->temperature, o->keep,    o->rate,        o->level_rate, o->weight_decay,
-                              o->holdout,     o->entropy, o->label_share, o->warmup,     o->coded_rate};
-    const int64_t counts[] = {
-        o->labels,        o->distil,        o->teacher != NULL,
-        o->per_layer,     o->coded_epochs,  o->relative,
-        o->no_levels,     o->per_model,     mary_tune_importance_of(o),
-        o->levels,        o->epochs,        o->level_epochs,
-        o->batch,         o->crop,          o->flip,
-        (int64_t)o->seed, samples->samples, (int64_t)strlen(o->schedule)}; /* of which all names have another length */
-    uint64_t sum = 0;
-    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
-        sum = add(sum, &numbers[i], sizeof numbers[i]);
-    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++)
-        sum = add(sum, &counts[i], sizeof counts[i]);
-    for (const char *at = o->method; *at != '\0'; at++)
-        sum = add(sum, at, 1);
-    for (const char *at = o->output; at != NULL && *at != '\0'; at++)
-        sum = add(sum, at, 1);
-    return sum;
 }
 
 bool mary_tune_file_exists(const char *path)

@@ -19,8 +19,6 @@ typedef enum mary_tune_importance {
 } mary_tune_importance;
 #define MARY_TUNE_IMPORTANCE_FLOOR 0.3 /* times the mean of the layer's kept weights, added to each */
 mary_tune_importance mary_tune_importance_of(const mary_tune_options *settled);
-/* A number that differs, all but surely, when another training would come out. */
-uint64_t mary_tune_identity(const mary_tune_options *settled, const mary_samples *samples);
 bool mary_tune_file_exists(const char *path);
 
 #endif

@@ -1,5 +1,6 @@
 /* mary_tune: prune, train on, choose levels, train these, rewrite. */
 #include "convert/passes/passes.h"
+#include "tune/identity.h"
 #include "tune/run.h"
 #include "tune/settings.h"
 
@@ -119,17 +120,17 @@ static mary_status train(mary_tuning *t, mary_training_place *place, mary_tune_r
 }
 
 /* Where to begin: at the start, or where the checkpoint ends. */
-static mary_status resume(mary_tuning *t, mary_training_place *place)
+static mary_status resume(mary_tuning *t, uint64_t identity, mary_training_place *place)
 {
     const mary_tune_options *o = &t->options;
-    const uint64_t identity = mary_tune_identity(o, &t->split.all);
     *place = (mary_training_place){.seed = identity};
     if (!o->resume || !mary_tune_file_exists(o->checkpoint))
         return MARY_OK;
     MARY_TRY(create_optimiser(t));
     MARY_TRY(mary_checkpoint_load(o->checkpoint, t->trainer, t->optimiser, place));
     if (place->seed != identity || place->epoch > o->epochs)
-        return mary_fail(MARY_ERROR_USAGE, "%s: the checkpoint belongs to other options or data", o->checkpoint);
+        return mary_fail(MARY_ERROR_USAGE, "%s: the checkpoint belongs to other options, models or data",
+                         o->checkpoint);
     return MARY_OK;
 }
 
@@ -138,13 +139,15 @@ static mary_status tune(mary_model **model, const mary_samples *samples, const m
 {
     mary_tuning t = {0};
     mary_training_place place;
+    uint64_t identity;
     mary_model *tuned = NULL;
     mary_status status = MARY_OK;
     MARY_TRY_GOTO(mary_tune_settle(options, &t.options), done);
     MARY_TRY_GOTO(mary_split_create(samples, t.options.holdout, &t.split), done);
+    MARY_TRY_GOTO(mary_tune_identity(&t.options, &t.split.all, *model, &identity), done);
     MARY_TRY_GOTO(clean_up(*model), done);
     MARY_TRY_GOTO(mary_tuning_create(&t, model), done);
-    MARY_TRY_GOTO(resume(&t, &place), done);
+    MARY_TRY_GOTO(resume(&t, identity, &place), done);
     *result = (mary_tune_result){.weights = mary_tuned_weights(&t.layers),
                                  .layers = t.layers.count,
                                  .samples = t.split.training.samples,

@@ -283,6 +283,41 @@ static void check_killed_tuning(mary_tune_options options)
     mary_free(bytes);
 }
 
+/* A checkpoint of `options` is refused where the model or the teacher is another. */
+START_TEST(a_checkpoint_of_other_models_is_refused)
+{
+    char path[] = "/tmp/mary-tune-XXXXXX";
+    mary_tune_options options = usual;
+    mary_model *teacher = network(-1), *other = network(-1), *model = network(-1);
+    int file = mkstemp(path);
+    ck_assert_int_ge(file, 0);
+    close(file);
+    unlink(path);
+    Onnx__TensorProto *weights = other->proto->graph->initializer[0];
+    ck_assert_ptr_nonnull(weights->raw_data.data);
+    weights->raw_data.data[2] ^= 1;
+    options.distil = true;
+    options.teacher = teacher;
+    options.checkpoint = path;
+    options.resume = true;
+    assert_ok(mary_tune(&model, &data, &options, NULL));
+    mary_model_free(&model);
+    model = network(-1);
+    assert_ok(mary_tune(&model, &data, &options, NULL)); /* the same goes on */
+    mary_model_free(&model);
+
+    model = network(-1);
+    options.teacher = other;
+    assert_fails(mary_tune(&model, &data, &options, NULL), MARY_ERROR_USAGE, "other options, models or data");
+    assert_ok(mary_model_copy(other, &model));
+    options.teacher = teacher;
+    assert_fails(mary_tune(&model, &data, &options, NULL), MARY_ERROR_USAGE, "other options, models or data");
+    mary_model_free(&teacher);
+    mary_model_free(&other);
+    unlink(path);
+}
+END_TEST
+
 START_TEST(a_killed_tuning_goes_on_to_the_same_bits)
 {
     mary_tune_options options = usual;
@@ -410,6 +445,6 @@ MARY_TEST_MAIN("tune/tune", a_network_learns_with_few_weights_of_few_values,
 
                every_sample_is_trained_with_or_held_out, coded_epochs_prepare_for_few_levels,
                threads_do_not_change_a_bit, a_killed_tuning_goes_on_to_the_same_bits,
-               options_that_make_no_sense_are_refused, a_training_that_leaves_the_numbers_is_stopped,
-               labels_that_are_no_class_are_refused, models_that_cannot_be_trained_are_refused,
-               memory_that_runs_out_is_reported)
+               a_checkpoint_of_other_models_is_refused, options_that_make_no_sense_are_refused,
+               a_training_that_leaves_the_numbers_is_stopped, labels_that_are_no_class_are_refused,
+               models_that_cannot_be_trained_are_refused, memory_that_runs_out_is_reported)
