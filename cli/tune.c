@@ -69,7 +69,8 @@ static const struct argp_option options[] = {
      "What a weight's squared error counts: hessian, fisher, adam (its second moment), none, or auto (default): as the "
      "method would have it. Measured on training data",
      1},
-    {"entropy", KEY_ENTROPY, "BITS", 0, "Bits per kept weight that the codes of --method ecsq may have", 1},
+    {"entropy", KEY_ENTROPY, "BITS", 0,
+     "Bits per kept weight that the codes of --method ecsq may have, or with --coded-epochs those of the model", 1},
     {"per-model", KEY_PER_MODEL, NULL, 0, "One set of values for all layers", 1},
     {"precision", KEY_PRECISION, "BITS", 0,
      "Significant bits of levels and biases in the end (default 10: to a thousandth; 24: as they are)", 1},

@@ -231,7 +231,7 @@ typedef struct mary_tune_options {
     const char *importance;    /* what a weight's squared error counts for the method, measured on training samples:
                                 * "hessian", "fisher", "adam" (square root of its second moment, of the training before),
                                 * "none"; NULL or "auto": as the method would have it */
-    double entropy;            /* as in mary_convert_options */
+    double entropy;            /* as in mary_convert_options; with coded epochs a budget of the model, see there */
     bool per_model;            /* one set of levels for all layers */
     int precision;             /* significant bits that levels, biases and whatever else was trained are rounded to in
                                 * the end, 2..24; 0: 10, an error of a thousandth. 24: floats as they are */
@@ -240,7 +240,8 @@ typedef struct mary_tune_options {
                                 * weight as its level, and both learn (straight-through: Bengio, Leonard and Courville
                                 * 2013). Eight times an epoch a weight gets the nearest level; with `entropy`, the one
                                 * with the best of error and bits, zero among them, so that all codes take what `keep`
-                                * of the weights at that entropy and their places would */
+                                * of the weights at that entropy and their places would. Then `method` says where levels
+                                * begin only, and layers get bits by what errors in them cost (Fisher information) */
     int64_t level_epochs;    /* the last of these train the levels; 0: a quarter, at least one; MARY_NO_EPOCHS: none */
     int64_t batch;           /* samples in a step; 0: 64 */
     double rate, level_rate; /* Adam's; 0: 1e-3 (relative: 1e-2), and a tenth of `rate` */

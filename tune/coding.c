@@ -2,18 +2,18 @@
  *
  * The levels of a layer are a parameter of the trainer, so the optimiser moves them and a checkpoint holds them. Which
  * weight is which level is made anew now and then from both alone: a weight w goes to the level l with the least
- *   (w - l)^2 / energy + lambda * bits(l)
- * where energy is the sum of the layer's squared weights (errors count as parts of their layer, as in prune.c) and
- * bits(l) what l costs by how often it is taken: entropy-constrained scalar quantisation (Chou, Lookabaugh and Gray
- * 1989) in every layer, with one lambda for all of them, the smallest with which the codes fit the budget. Zero is a
- * level like the others then, so weights are pruned and come back. */
+ *   worth * (w - l)^2 / energy + lambda * bits(l)
+ * where energy is the sum of the layer's squared weights (errors count as parts of their layer, as in prune.c), worth
+ * what the network minds of them (importance.c) and bits(l) what l costs by how often it is taken: entropy-constrained
+ * scalar quantisation (Chou, Lookabaugh and Gray 1989) in every layer, with one lambda for all of them, the smallest
+ * with which the codes fit the budget. Zero is a level like the others then, so weights are pruned and come back. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "tune/tune.h"
 
-enum { ROUNDS = 4, HALVINGS = 30 };
+enum { ROUNDS = 4, HALVINGS = 30, FITTINGS = 12 };
 static const double least_lambda = 1e-12, most_lambda = 1.0;
 
 /* ---- life ---- */
@@ -36,6 +36,7 @@ mary_status mary_tuned_codings_create(mary_tuned_layers *layers, mary_trainer *t
         if (layer->coding == NULL)
             return mary_fail_memory(sizeof *layer->coding);
         layer->coding->most = most;
+        layer->coding->worth = 1;
         if (shared && i > 0)
             layer->coding->parameter = layers->items[0].coding->parameter;
         else
@@ -108,7 +109,7 @@ typedef struct problem {
     mary_tuned_coding *coding;
     float *weights; /* [count]; those of pruned weights are left out, unless they may come back */
     int64_t count;
-    double energy;
+    double scale;                                 /* a squared error of so much counts 1 */
     candidate levels[MARY_MOST_TUNED_LEVELS + 1]; /* ascending */
     int level_count;
 } problem;
@@ -127,20 +128,10 @@ static int ascending_levels(const void *a, const void *b)
     return (x->code > y->code) - (x->code < y->code);
 }
 
-static mary_status create_problem(const mary_tuned_layer *layer, problem *p)
+static void list_levels(problem *p)
 {
-    mary_tuned_coding *coding = layer->coding;
-    *p = (problem){.coding = coding, .weights = mary_alloc((size_t)layer->count * sizeof(float))};
-    if (p->weights == NULL)
-        return mary_fail_memory((size_t)layer->count * sizeof(float));
-    for (int64_t k = 0; k < layer->count; k++) {
-        if (!coding->zeros && layer->codes[k] == 0)
-            continue;
-        p->weights[p->count++] = layer->values[k];
-        p->energy += (double)layer->values[k] * (double)layer->values[k];
-    }
-    p->energy = p->energy > 0 ? p->energy : 1;
-    qsort(p->weights, (size_t)p->count, sizeof *p->weights, ascending_floats);
+    const mary_tuned_coding *coding = p->coding;
+    p->level_count = 0;
     if (coding->zeros)
         p->levels[p->level_count++] = (candidate){.code = 0};
     for (int m = 0; m < coding->most; m++) {
@@ -148,6 +139,24 @@ static mary_status create_problem(const mary_tuned_layer *layer, problem *p)
             p->levels[p->level_count++] = (candidate){.level = (double)coding->levels[m], .code = (uint8_t)(m + 1)};
     }
     qsort(p->levels, (size_t)p->level_count, sizeof *p->levels, ascending_levels);
+}
+
+static mary_status create_problem(const mary_tuned_layer *layer, problem *p)
+{
+    mary_tuned_coding *coding = layer->coding;
+    double energy = 0;
+    *p = (problem){.coding = coding, .weights = mary_alloc((size_t)layer->count * sizeof(float))};
+    if (p->weights == NULL)
+        return mary_fail_memory((size_t)layer->count * sizeof(float));
+    for (int64_t k = 0; k < layer->count; k++) {
+        if (!coding->zeros && layer->codes[k] == 0)
+            continue;
+        p->weights[p->count++] = layer->values[k];
+        energy += (double)layer->values[k] * (double)layer->values[k];
+    }
+    p->scale = energy > 0 ? energy / coding->worth : 1;
+    qsort(p->weights, (size_t)p->count, sizeof *p->weights, ascending_floats);
+    list_levels(p);
     return MARY_OK;
 }
 
@@ -221,7 +230,7 @@ static double code_at(problem *problems, int count, double lambda)
         find_edges(p, 0);
         double bits = count_bits(p);
         for (int round = 0; lambda > 0 && round < ROUNDS; round++) {
-            find_edges(p, lambda * p->energy);
+            find_edges(p, lambda * p->scale);
             bits = count_bits(p);
         }
         total += bits;
@@ -229,31 +238,100 @@ static double code_at(problem *problems, int count, double lambda)
     return total;
 }
 
-mary_status mary_tuned_code(mary_tuned_layers *layers, double budget)
+/* With the smallest lambda that the budget allows; 0: any. */
+static void code_within(problem *problems, int count, double budget)
 {
-    mary_status status = MARY_OK;
-    problem *problems = mary_calloc((size_t)layers->count, sizeof *problems);
-    if (problems == NULL)
-        return mary_fail_memory((size_t)layers->count * sizeof *problems);
+    if (code_at(problems, count, 0) <= budget || budget <= 0)
+        return;
+    double low = log(least_lambda), high = log(most_lambda);
+    for (int i = 0; i < HALVINGS; i++) {
+        const double middle = (low + high) / 2;
+        if (code_at(problems, count, exp(middle)) > budget)
+            low = middle;
+        else
+            high = middle;
+    }
+    code_at(problems, count, exp(high));
+}
+
+static mary_status create_problems(mary_tuned_layers *layers, double budget, problem **problems)
+{
+    *problems = mary_calloc((size_t)layers->count, sizeof **problems);
+    if (*problems == NULL)
+        return mary_fail_memory((size_t)layers->count * sizeof **problems);
     for (int i = 0; i < layers->count; i++) {
         layers->items[i].coding->zeros = budget > 0;
-        MARY_TRY_GOTO(create_problem(&layers->items[i], &problems[i]), done);
+        MARY_TRY(create_problem(&layers->items[i], &(*problems)[i]));
     }
-    if (code_at(problems, layers->count, 0) > budget && budget > 0) {
-        double low = log(least_lambda), high = log(most_lambda);
-        for (int i = 0; i < HALVINGS; i++) {
-            const double middle = (low + high) / 2;
-            if (code_at(problems, layers->count, exp(middle)) > budget)
-                low = middle;
-            else
-                high = middle;
-        }
-        code_at(problems, layers->count, exp(high));
-    }
-done:
-    for (int i = 0; i < layers->count; i++)
+    return MARY_OK;
+}
+
+static void free_problems(const mary_tuned_layers *layers, problem *problems)
+{
+    for (int i = 0; problems != NULL && i < layers->count; i++)
         mary_free(problems[i].weights);
     mary_free(problems);
+}
+
+mary_status mary_tuned_code(mary_tuned_layers *layers, double budget)
+{
+    problem *problems = NULL;
+    mary_status status = create_problems(layers, budget, &problems);
+    if (status == MARY_OK)
+        code_within(problems, layers->count, budget);
+    free_problems(layers, problems);
+    return status;
+}
+
+/* ---- levels ---- */
+
+/* What the weights of every level come to, each with what its error counts. */
+typedef struct sums {
+    double weights[MARY_MOST_TUNED_LEVELS + 1], counts[MARY_MOST_TUNED_LEVELS + 1];
+} sums;
+
+static void add_to_sums(const problem *p, sums *s)
+{
+    const mary_tuned_coding *coding = p->coding;
+    for (int m = 0; m < coding->count; m++) {
+        const int64_t begin = m > 0 ? first_not_below(p, coding->edges[m]) : 0;
+        const int64_t end = m + 1 < coding->count ? first_not_below(p, coding->edges[m + 1]) : p->count;
+        double sum = 0;
+        for (int64_t k = begin; k < end; k++)
+            sum += (double)p->weights[k];
+        s->weights[coding->codes[m]] += sum / p->scale;
+        s->counts[coding->codes[m]] += (double)(end - begin) / p->scale;
+    }
+}
+
+/* Levels become the means of their weights; those that nobody has stay. */
+static void centre(problem *problems, int count)
+{
+    sums s = {0};
+    for (int i = 0; i < count; i++) {
+        const mary_tuned_coding *coding = problems[i].coding;
+        add_to_sums(&problems[i], &s);
+        if (i + 1 < count && problems[i + 1].coding->levels == coding->levels)
+            continue; /* layers that share them */
+        for (int m = 0; m < coding->most; m++) {
+            if (s.counts[m + 1] > 0)
+                coding->levels[m] = (float)(s.weights[m + 1] / s.counts[m + 1]);
+        }
+        s = (sums){0};
+    }
+    for (int i = 0; i < count; i++)
+        list_levels(&problems[i]);
+}
+
+mary_status mary_tuned_fit_levels(mary_tuned_layers *layers, double budget)
+{
+    problem *problems = NULL;
+    mary_status status = create_problems(layers, budget, &problems);
+    for (int round = 0; status == MARY_OK && round < FITTINGS; round++) {
+        code_within(problems, layers->count, budget);
+        centre(problems, layers->count);
+    }
+    free_problems(layers, problems);
     return status;
 }
 

@@ -1,12 +1,16 @@
-/* What the squared error of a weight counts when its level is chosen, measured on training samples. */
+/* What the squared error of a weight counts when its level is chosen, and those of a layer beside others': measured on
+ * training samples. */
 #include <math.h>
 #include <string.h>
 
+#include "train/optimise.h"
 #include "tune/run.h"
 #include "tune/settings.h"
 
 /* The diagonal of 1,000 samples is about that of 50,000 (Choi, El-Khamy and Lee 2017). */
 enum { SAMPLES = 1000 };
+
+#define LEAST_WORTH 0.01
 
 /* The curvature of the loss, over some batches as they would come in epoch `epoch`. */
 static mary_status measure(mary_tuning *t, int64_t epoch, mary_curvature kind, float *const *importance)
@@ -59,6 +63,20 @@ static mary_status finish(const mary_tuned_layer *layer, float *importance)
     return MARY_OK;
 }
 
+/* A number for each weight of each layer, zero; to be freed on failure, too. */
+static mary_status create_arrays(const mary_tuning *t, float ***arrays)
+{
+    *arrays = mary_calloc((size_t)t->layers.count, sizeof **arrays);
+    if (*arrays == NULL)
+        return mary_fail_memory((size_t)t->layers.count * sizeof **arrays);
+    for (int i = 0; i < t->layers.count; i++) {
+        (*arrays)[i] = mary_calloc((size_t)t->layers.items[i].count, sizeof ***arrays);
+        if ((*arrays)[i] == NULL)
+            return mary_fail_memory((size_t)t->layers.items[i].count * sizeof ***arrays);
+    }
+    return MARY_OK;
+}
+
 mary_status mary_tuning_importance(mary_tuning *t, int64_t epoch, float ***importance)
 {
     const mary_tune_importance kind = mary_tune_importance_of(&t->options);
@@ -67,16 +85,7 @@ mary_status mary_tuning_importance(mary_tuning *t, int64_t epoch, float ***impor
     *importance = NULL;
     if (kind == MARY_TUNE_IMPORTANCE_NONE)
         return MARY_OK;
-    all = mary_calloc((size_t)t->layers.count, sizeof *all);
-    if (all == NULL)
-        return mary_fail_memory((size_t)t->layers.count * sizeof *all);
-    for (int i = 0; i < t->layers.count; i++) {
-        all[i] = mary_calloc((size_t)t->layers.items[i].count, sizeof **all);
-        if (all[i] == NULL) {
-            status = mary_fail_memory((size_t)t->layers.items[i].count * sizeof **all);
-            goto done;
-        }
-    }
+    MARY_TRY_GOTO(create_arrays(t, &all), done);
     if (kind == MARY_TUNE_IMPORTANCE_ADAM)
         MARY_TRY_GOTO(take_moments(t, all), done);
     else
@@ -90,6 +99,59 @@ mary_status mary_tuning_importance(mary_tuning *t, int64_t epoch, float ***impor
     all = NULL;
 done:
     mary_tuning_importance_free(t, all);
+    return status;
+}
+
+/* ---- layers ---- */
+
+/* What an error of a given part of every weight costs in each layer, by the Fisher information: the sum of squares
+ * times second moments of gradients. The worth is this beside the (geometric) mean over all weights, under a root: the
+ * Fisher information knows what small errors do, and among few levels the others are many; by it alone a layer that
+ * seems to matter little loses all of its weights. */
+static void set_worths(const mary_tuned_layers *layers, float *const *moments)
+{
+    double logarithms = 0, weights = 0;
+    for (int i = 0; i < layers->count; i++) {
+        const mary_tuned_layer *layer = &layers->items[i];
+        double sum = 0;
+        for (int64_t k = 0; k < layer->count; k++)
+            sum += (double)moments[i][k] * (double)layer->values[k] * (double)layer->values[k];
+        layer->coding->worth = sum;
+        if (sum > 0) {
+            logarithms += (double)layer->count * log(sum);
+            weights += (double)layer->count;
+        }
+    }
+    for (int i = 0; i < layers->count; i++) {
+        double *worth = &layers->items[i].coding->worth;
+        *worth = *worth > 0 ? fmax(sqrt(*worth / exp(logarithms / weights)), LEAST_WORTH) : 1;
+    }
+}
+
+mary_status mary_tuning_measure_worth(mary_tuning *t, int64_t epoch)
+{
+    float **moments = NULL;
+    mary_status status = create_arrays(t, &moments);
+    if (status == MARY_OK)
+        status = measure(t, epoch, MARY_CURVATURE_FISHER, moments);
+    if (status == MARY_OK)
+        set_worths(&t->layers, moments);
+    mary_tuning_importance_free(t, moments);
+    return status;
+}
+
+mary_status mary_tuning_update_worth(mary_tuning *t)
+{
+    float **moments = NULL;
+    mary_status status = MARY_OK;
+    if (t->budget == 0 || t->optimiser->steps == 0)
+        return MARY_OK;
+    status = create_arrays(t, &moments);
+    for (int i = 0; status == MARY_OK && i < t->layers.count; i++)
+        status = mary_optimiser_moment(t->optimiser, t->layers.items[i].parameter, moments[i]);
+    if (status == MARY_OK)
+        set_worths(&t->layers, moments);
+    mary_tuning_importance_free(t, moments);
     return status;
 }
 

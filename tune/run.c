@@ -92,7 +92,7 @@ static double budget_of(const mary_tuning *t)
 {
     const double all = (double)mary_tuned_weights(&t->layers);
     const double kept = fmin(ceil(t->options.keep * all), (double)mary_tuned_kept(&t->layers)), zero = all - kept;
-    if (t->options.entropy == 0)
+    if (t->options.entropy == 0 || t->options.coded_epochs == 0)
         return 0;
     return kept * t->options.entropy + (kept > 0 ? kept * log2(all / kept) : 0) +
            (zero > 0 ? zero * log2(all / zero) : 0);
@@ -244,7 +244,7 @@ mary_tuned_choice mary_tuning_choice(const mary_tuning *t, float *const *importa
     return (mary_tuned_choice){.method = mary_quantize_method_find(o->method),
                                .levels = o->levels,
                                .shared = o->per_model,
-                               .entropy = o->entropy,
+                               .entropy = t->budget > 0 ? 0 : o->entropy,
                                .importance = importance};
 }
 
@@ -266,8 +266,10 @@ mary_status mary_tuning_epoch(mary_tuning *t, int64_t epoch, mary_tune_epoch *do
         mary_loss_result result;
         if (epoch < t->prune_epochs && number % interval == 0)
             MARY_TRY(prune_further(t, step));
-        if (coded && number % interval == 0)
+        if (coded && number % interval == 0) {
+            MARY_TRY(mary_tuning_update_worth(t));
             MARY_TRY(mary_tuned_code(&t->layers, t->budget));
+        }
         MARY_TRY(mary_batches_read(t->batches, epoch, number, t->values, t->labels, NULL, &size));
         MARY_TRY(mary_tuning_pass(t, size, MARY_CURVATURE_NONE, &result));
         if (!isfinite(result.loss))

@@ -15,7 +15,7 @@ typedef struct mary_tuning {
     mary_tuned_layers layers;
     /* Epochs [0, prune_epochs) prune, [coded_start, level_start) train coded weights, [level_start, ...) the levels. */
     int64_t prune_epochs, coded_start, level_start;
-    double budget; /* bits of all codes while coded weights are trained; 0: any */
+    double budget; /* bits of all codes while coded weights are trained; 0: any, or there are none */
     int64_t steps; /* of an epoch */
     char *input;
     int teacher_output;
@@ -40,6 +40,10 @@ mary_status mary_tuning_accuracy(mary_tuning *tuning, double *accuracy);
 /* What the squared error of each layer's weights counts, [layers][count], by the options: *importance is NULL when all
  * count the same. What is measured is measured on samples of epoch `epoch`. */
 mary_status mary_tuning_importance(mary_tuning *tuning, int64_t epoch, float ***importance);
+/* What layers with codings are worth: by some samples of epoch `epoch`, or by what the optimiser has seen of their
+ * gradients (before its first step, and without a budget, they stay). */
+mary_status mary_tuning_measure_worth(mary_tuning *tuning, int64_t epoch);
+mary_status mary_tuning_update_worth(mary_tuning *tuning);
 void mary_tuning_importance_free(const mary_tuning *tuning, float **importance);
 
 #endif

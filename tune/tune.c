@@ -61,6 +61,7 @@ static mary_status choose_levels(mary_tuning *t, mary_tune_result *result)
 {
     const mary_tune_options *o = &t->options;
     if (o->coded_epochs > 0) {
+        MARY_TRY(mary_tuning_update_worth(t));
         MARY_TRY(mary_tuned_settle(&t->layers, t->budget));
     } else {
         MARY_TRY(mary_tuned_prune(&t->layers, o->keep, o->per_layer));
@@ -72,6 +73,16 @@ static mary_status choose_levels(mary_tuning *t, mary_tune_result *result)
     return mary_tuning_accuracy(t, &result->chosen);
 }
 
+/* Before the first epoch that trains coded weights. Within a budget the method says where levels begin only. */
+static mary_status begin_coding(mary_tuning *t, int64_t epoch)
+{
+    MARY_TRY(choose(t, epoch, mary_tuned_choose_coding));
+    if (t->budget == 0)
+        return MARY_OK;
+    MARY_TRY(mary_tuning_measure_worth(t, epoch));
+    return mary_tuned_fit_levels(&t->layers, t->budget);
+}
+
 /* An epoch of the levels begins with reading them from the values, any other with the mask; so does one that goes on
  * from a checkpoint. */
 static mary_status begin_epoch(mary_tuning *t, int64_t epoch, mary_tune_result *result)
@@ -81,7 +92,7 @@ static mary_status begin_epoch(mary_tuning *t, int64_t epoch, mary_tune_result *
     if (epoch == t->prune_epochs && epoch < t->level_start)
         MARY_TRY(mary_tuned_prune(&t->layers, o->keep, o->per_layer));
     if (epoch == t->coded_start && o->coded_epochs > 0)
-        MARY_TRY(choose(t, epoch, mary_tuned_choose_coding));
+        MARY_TRY(begin_coding(t, epoch));
     if (epoch == t->level_start)
         MARY_TRY(choose_levels(t, result));
     if (epoch == 0 || epoch == t->coded_start || epoch == t->level_start)

@@ -19,6 +19,7 @@ typedef struct mary_tuned_coding {
     int most;                 /* levels */
     float *levels, *gradient; /* the trainer's, [most] */
     bool zeros;               /* zero is one of the levels: else what is pruned stays so */
+    double worth;             /* what errors of this layer count beside those of others; 1: as parts of its energy */
     int count;                /* intervals; 0: the network sees weights as they are */
     float edges[MARY_MOST_TUNED_LEVELS + 1];   /* where they begin, ascending; edges[0] does not count */
     uint8_t codes[MARY_MOST_TUNED_LEVELS + 1]; /* of their levels */
@@ -76,8 +77,11 @@ mary_status mary_tuned_codings_create(mary_tuned_layers *layers, mary_trainer *t
 void mary_tuned_codings_free(mary_tuned_layers *layers);
 /* Their levels become those that the method chooses for the kept weights. */
 mary_status mary_tuned_choose_coding(mary_tuned_layers *layers, const mary_tuned_choice *choice);
+/* Moves these levels to where codes within the budget have the least error. */
+mary_status mary_tuned_fit_levels(mary_tuned_layers *layers, double budget);
 /* From now on the network sees weights as levels; gradients go to both (straight through, for weights). budget > 0: all
- * codes have so many bits, and weights become zero and come back; else every kept weight is its nearest level. */
+ * codes have so many bits, and weights become zero and come back; else every kept weight is its nearest level. What
+ * layers are worth is to be set before, if it is known. */
 mary_status mary_tuned_code(mary_tuned_layers *layers, double budget);
 /* Weights become what it sees, and codings are no longer in use. */
 mary_status mary_tuned_settle(mary_tuned_layers *layers, double budget);

@@ -211,6 +211,86 @@ START_TEST(codes_fit_the_budget_at_a_small_error)
 }
 END_TEST
 
+/* Of one layer, as a part of its energy. */
+static double error_of(mary_tuned_layer *layer)
+{
+    double energy = 0, error = 0;
+    float *effective = seen(layer);
+    for (int64_t k = 0; k < layer->count; k++) {
+        energy += (double)layer->values[k] * (double)layer->values[k];
+        error += pow((double)layer->values[k] - (double)effective[k], 2);
+    }
+    mary_free(effective);
+    return error / energy;
+}
+
+START_TEST(fitted_levels_have_less_error_in_as_many_bits)
+{
+    for (int shared = 0; shared < 2; shared++) {
+        for (double budget = 200; budget < 450; budget += 60) {
+            parts p;
+            make_coded(&p, shared, budget);
+            const double before = error_against(&p, &p);
+            assert_ok(mary_tuned_fit_levels(&p.layers, budget));
+            assert_ok(mary_tuned_code(&p.layers, budget));
+            const double after = error_against(&p, &p);
+            ck_assert_msg(after < before, "%g bits: the error was %g and is %g", budget, before, after);
+            ck_assert_double_le(all_bits(&p), budget);
+            for (int i = 0; i < p.layers.count; i++)
+                ck_assert_ptr_eq(p.layers.items[i].coding->levels, p.layers.items[shared ? 0 : i].coding->levels);
+            free_parts(&p);
+        }
+    }
+}
+END_TEST
+
+/* A level that is the mean of its weights stays; without weights, too. */
+START_TEST(fitted_levels_are_the_means_of_their_weights)
+{
+    parts p;
+    make_coded(&p, false, 1e9);
+    p.layers.items[0].coding->levels[2] = 77;
+    assert_ok(mary_tuned_fit_levels(&p.layers, 1e9));
+    ck_assert_float_eq(p.layers.items[0].coding->levels[2], 77);
+    for (int i = 0; i < p.layers.count; i++) {
+        mary_tuned_layer *layer = &p.layers.items[i];
+        double sums[LEVELS + 1] = {0};
+        int64_t counts[LEVELS + 1] = {0};
+        assert_ok(mary_tuned_code(&p.layers, 1e9));
+        mary_free(seen(layer));
+        for (int64_t k = 0; k < layer->count; k++) {
+            sums[layer->codes[k]] += (double)layer->values[k];
+            counts[layer->codes[k]]++;
+        }
+        for (int m = 1; m <= LEVELS; m++) {
+            if (counts[m] > 0)
+                ck_assert_double_eq_tol(sums[m] / (double)counts[m], (double)layer->coding->levels[m - 1], 5e-3);
+        }
+    }
+    free_parts(&p);
+}
+END_TEST
+
+START_TEST(a_layer_that_is_worth_more_gets_more_of_the_bits)
+{
+    double bits = 0, least = INFINITY, error = INFINITY;
+    for (double worth = 0.1; worth < 20; worth *= 4) {
+        parts p;
+        make_coded(&p, false, 300);
+        p.layers.items[0].coding->worth = worth;
+        assert_ok(mary_tuned_code(&p.layers, 300));
+        const double now = entropy(&p.layers.items[0]), error_now = error_of(&p.layers.items[0]);
+        ck_assert_msg(now >= bits && error_now <= error, "worth %g: %g bits, error %g", worth, now, error_now);
+        ck_assert_double_le(all_bits(&p), 300);
+        bits = now;
+        least = fmin(least, bits);
+        error = error_now;
+        free_parts(&p);
+    }
+    ck_assert_double_gt(bits, 1.1 * least);
+}
+END_TEST
+
 /* Errors are parts of their layer: how large its weights are does not matter. */
 START_TEST(codes_do_not_depend_on_the_size_of_a_layer)
 {
@@ -287,5 +367,7 @@ END_TEST
 
 MARY_TEST_MAIN("tune/coding", kept_weights_are_seen_as_their_nearest_levels, intervals_begin_at_their_edges,
                gradients_go_to_weights_and_to_levels, the_gradient_of_a_level_is_that_of_the_loss,
-               codes_fit_the_budget_at_a_small_error, codes_do_not_depend_on_the_size_of_a_layer,
-               pruned_weights_come_back_where_there_is_a_budget, weights_settle_on_what_is_seen)
+               codes_fit_the_budget_at_a_small_error, fitted_levels_have_less_error_in_as_many_bits,
+               fitted_levels_are_the_means_of_their_weights, a_layer_that_is_worth_more_gets_more_of_the_bits,
+               codes_do_not_depend_on_the_size_of_a_layer, pruned_weights_come_back_where_there_is_a_budget,
+               weights_settle_on_what_is_seen)
