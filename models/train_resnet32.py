@@ -52,18 +52,20 @@ class Block(nn.Module):
         return functional.relu(self.norm2(self.conv2(y)) + self.shortcut(x))
 
 
-class ResNet32(nn.Module):
-    def __init__(self):
+class ResNet(nn.Module):
+    """6 * count + 2 layers, with `width` times the channels of He et al."""
+
+    def __init__(self, count, width):
         super().__init__()
         self.conv = nn.Conv2d(3, 16, 3, 1, 1, bias=False)
         self.norm = nn.BatchNorm2d(16)
         blocks, before = [], 16
-        for channels, stride in ((16, 1), (32, 2), (64, 2)):
-            for number in range(5):
+        for channels, stride in ((16 * width, 1), (32 * width, 2), (64 * width, 2)):
+            for number in range(count):
                 blocks.append(Block(before, channels, stride if number == 0 else 1))
                 before = channels
         self.blocks = nn.Sequential(*blocks)
-        self.linear = nn.Linear(64, 10)
+        self.linear = nn.Linear(before, 10)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -145,6 +147,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("data", help="CIFAR-10 as .npz")
     parser.add_argument("output", help="the .onnx to write")
+    parser.add_argument("--blocks", type=int, default=5, help="in each of the three stages (default 5)")
+    parser.add_argument("--width", type=int, default=1, help="times as many channels (default 1); 2 makes a teacher for mary tune")
     parser.add_argument("--epochs", type=int, default=50)
     parser.add_argument("--warmup", type=float, default=4, help="epochs in which the rate rises (default 4)")
     parser.add_argument("--batch", type=int, default=128)
@@ -158,7 +162,7 @@ def main():
     torch.manual_seed(options.seed)
     torch.set_num_threads(options.threads)
 
-    network = ResNet32().to(memory_format=torch.channels_last)
+    network = ResNet(options.blocks, options.width).to(memory_format=torch.channels_last)
     train(network, *load(options.data, "train"), options)
     print(f"test images: {accuracy(network, *load(options.data, 'test')):.2f} %")
 
