@@ -201,6 +201,13 @@ static int64_t first_not_below(const problem *p, float edge)
     return low;
 }
 
+/* The first weight of interval m; that of the one behind the last is the end. */
+static int64_t begin_of(const problem *p, int m)
+{
+    const mary_tuned_coding *coding = p->coding;
+    return m == 0 ? 0 : m < coding->count ? first_not_below(p, coding->edges[m]) : p->count;
+}
+
 /* Bits of all codes as the intervals are now; what every level costs, by them. */
 static double count_bits(problem *p)
 {
@@ -210,8 +217,7 @@ static double count_bits(problem *p)
     for (int code = 0; code <= MARY_MOST_TUNED_LEVELS; code++)
         bits[code] = log2(2 * all + 1); /* that none has yet */
     for (int m = 0; m < coding->count; m++) {
-        const int64_t begin = m > 0 ? first_not_below(p, coding->edges[m]) : 0;
-        const int64_t end = m + 1 < coding->count ? first_not_below(p, coding->edges[m + 1]) : p->count;
+        const int64_t begin = begin_of(p, m), end = begin_of(p, m + 1);
         if (end <= begin)
             continue;
         bits[coding->codes[m]] = log2(all / (double)(end - begin));
@@ -294,8 +300,7 @@ static void add_to_sums(const problem *p, sums *s)
 {
     const mary_tuned_coding *coding = p->coding;
     for (int m = 0; m < coding->count; m++) {
-        const int64_t begin = m > 0 ? first_not_below(p, coding->edges[m]) : 0;
-        const int64_t end = m + 1 < coding->count ? first_not_below(p, coding->edges[m + 1]) : p->count;
+        const int64_t begin = begin_of(p, m), end = begin_of(p, m + 1);
         double sum = 0;
         for (int64_t k = begin; k < end; k++)
             sum += (double)p->weights[k];

@@ -10,7 +10,7 @@
 /* The diagonal of 1,000 samples is about that of 50,000 (Choi, El-Khamy and Lee 2017). */
 enum { SAMPLES = 1000 };
 
-#define LEAST_WORTH 0.01
+#define LEAST_WORTH 0.01 /* a layer that the loss hardly minds now may matter when it has lost its weights */
 
 /* The curvature of the loss, over some batches as they would come in epoch `epoch`. */
 static mary_status measure(mary_tuning *t, int64_t epoch, mary_curvature kind, float *const *importance)
@@ -32,15 +32,22 @@ static mary_status measure(mary_tuning *t, int64_t epoch, mary_curvature kind, f
     return MARY_OK;
 }
 
-/* The training before has gathered it. */
-static mary_status take_moments(const mary_tuning *t, float *const *importance)
+/* What the optimiser has gathered: second moments of gradients. */
+static mary_status read_moments(const mary_tuning *t, float *const *moments)
 {
+    for (int i = 0; i < t->layers.count; i++)
+        MARY_TRY(mary_optimiser_moment(t->optimiser, t->layers.items[i].parameter, moments[i]));
+    return MARY_OK;
+}
+
+/* Their roots, from the training before. */
+static mary_status take_roots(const mary_tuning *t, float *const *importance)
+{
+    if (t->optimiser == NULL)
+        return mary_fail(MARY_ERROR_USAGE, "the importance 'adam' needs epochs before the levels");
+    MARY_TRY(read_moments(t, importance));
     for (int i = 0; i < t->layers.count; i++) {
-        const mary_tuned_layer *layer = &t->layers.items[i];
-        if (t->optimiser == NULL)
-            return mary_fail(MARY_ERROR_USAGE, "the importance 'adam' needs epochs before the levels");
-        MARY_TRY(mary_optimiser_moment(t->optimiser, layer->parameter, importance[i]));
-        for (int64_t k = 0; k < layer->count; k++)
+        for (int64_t k = 0; k < t->layers.items[i].count; k++)
             importance[i][k] = sqrtf(importance[i][k]);
     }
     return MARY_OK;
@@ -87,7 +94,7 @@ mary_status mary_tuning_importance(mary_tuning *t, int64_t epoch, float ***impor
         return MARY_OK;
     MARY_TRY_GOTO(create_arrays(t, &all), done);
     if (kind == MARY_TUNE_IMPORTANCE_ADAM)
-        MARY_TRY_GOTO(take_moments(t, all), done);
+        MARY_TRY_GOTO(take_roots(t, all), done);
     else
         MARY_TRY_GOTO(measure(t, epoch,
                               kind == MARY_TUNE_IMPORTANCE_FISHER ? MARY_CURVATURE_FISHER : MARY_CURVATURE_HESSIAN,
@@ -128,31 +135,26 @@ static void set_worths(const mary_tuned_layers *layers, float *const *moments)
     }
 }
 
-mary_status mary_tuning_measure_worth(mary_tuning *t, int64_t epoch)
+static mary_status weigh(mary_tuning *t, bool measured, int64_t epoch)
 {
     float **moments = NULL;
     mary_status status = create_arrays(t, &moments);
     if (status == MARY_OK)
-        status = measure(t, epoch, MARY_CURVATURE_FISHER, moments);
+        status = measured ? measure(t, epoch, MARY_CURVATURE_FISHER, moments) : read_moments(t, moments);
     if (status == MARY_OK)
         set_worths(&t->layers, moments);
     mary_tuning_importance_free(t, moments);
     return status;
 }
 
+mary_status mary_tuning_measure_worth(mary_tuning *t, int64_t epoch)
+{
+    return weigh(t, true, epoch);
+}
+
 mary_status mary_tuning_update_worth(mary_tuning *t)
 {
-    float **moments = NULL;
-    mary_status status = MARY_OK;
-    if (t->budget == 0 || t->optimiser->steps == 0)
-        return MARY_OK;
-    status = create_arrays(t, &moments);
-    for (int i = 0; status == MARY_OK && i < t->layers.count; i++)
-        status = mary_optimiser_moment(t->optimiser, t->layers.items[i].parameter, moments[i]);
-    if (status == MARY_OK)
-        set_worths(&t->layers, moments);
-    mary_tuning_importance_free(t, moments);
-    return status;
+    return t->budget == 0 || t->optimiser->steps == 0 ? MARY_OK : weigh(t, false, 0);
 }
 
 void mary_tuning_importance_free(const mary_tuning *t, float **importance)
