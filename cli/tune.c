@@ -89,7 +89,11 @@ static const struct argp_option options[] = {
      2},
     {"schedule", KEY_SCHEDULE, "NAME", 0, "Of the rates: cosine (default), constant, steps or exponential", 2},
     {"weight-decay", KEY_DECAY, "R", 0, "Times the weight is added to its gradient (default 0)", 2},
-    {"augment", KEY_AUGMENT, "crop=N,flip", 0, "Shift images by up to N pixels, mirror every other one", 2},
+    {"augment", KEY_AUGMENT, "LIST", 0,
+     "Of crop=N (shift images by up to N pixels), flip (mirror every other one), cutout=N (a square of N pixels is "
+     "zero) "
+     "and mixup=PART (that part is mixed with other samples; with distillation)",
+     2},
     {"loss", KEY_LOSS, "NAME", 0,
      "cross-entropy (default where there are labels), or distillation: learn what the model says now", 2},
     {"teacher", KEY_TEACHER, "FILE", 0, "Learn what this model says instead (implies --loss distillation)", 2},
@@ -111,15 +115,22 @@ static const struct argp_option options[] = {
 };
 
 /* "crop=4,flip", in place: argv is ours to write. */
-static error_t parse_augment(const struct argp_state *state, char *text, mary_tune_options *tune)
+static error_t parse_augment(const struct argp_state *state, char *text, mary_augmentation *augment)
 {
     for (char *save = NULL, *item = strtok_r(text, ",", &save); item != NULL; item = strtok_r(NULL, ",", &save)) {
+        error_t error = 0;
         if (strcmp(item, "flip") == 0)
-            tune->flip = true;
-        else if (strncmp(item, "crop=", 5) != 0)
-            return mary_cli_usage(state, "--augment takes crop=N and flip, not '%s'", item);
-        else if (mary_cli_parse_int(state, "--augment crop", item + 5, 0, 1 << 16, &tune->crop) != 0)
-            return EINVAL;
+            augment->flip = true;
+        else if (strncmp(item, "crop=", 5) == 0)
+            error = mary_cli_parse_int(state, "--augment crop", item + 5, 0, 1 << 16, &augment->crop);
+        else if (strncmp(item, "cutout=", 7) == 0)
+            error = mary_cli_parse_int(state, "--augment cutout", item + 7, 0, 1 << 16, &augment->cutout);
+        else if (strncmp(item, "mixup=", 6) == 0)
+            error = mary_cli_parse_double(state, "--augment mixup", item + 6, 0, 1, &augment->mixup);
+        else
+            return mary_cli_usage(state, "--augment takes crop=N, flip, cutout=N and mixup=PART, not '%s'", item);
+        if (error != 0)
+            return error;
     }
     return 0;
 }
@@ -196,7 +207,7 @@ static error_t parse_training(int key, char *argument, struct argp_state *state)
     case KEY_DECAY:
         return mary_cli_parse_double(state, "--weight-decay", argument, 0, 1, &tune->weight_decay);
     case KEY_AUGMENT:
-        return parse_augment(state, argument, tune);
+        return parse_augment(state, argument, &tune->augment);
     case KEY_LOSS:
         if (strcmp(argument, "cross-entropy") != 0 && strcmp(argument, "distillation") != 0)
             return mary_cli_usage(state, "--loss is cross-entropy or distillation, not '%s'", argument);

@@ -158,13 +158,22 @@ typedef struct mary_samples {
     mary_status (*sample)(void *context, int64_t index, float *values, int64_t *label);
 } mary_samples;
 
+/* How samples differ from one time to the next. Zeroed: not at all. All but `mixup` is for images [C, H, W], whose
+ * sides are longer than `crop` and `cutout`. */
+typedef struct mary_augmentation {
+    int64_t crop;   /* shifted by -crop..crop pixels on both axes, zeros come in */
+    bool flip;      /* left and right are swapped, every other time */
+    int64_t cutout; /* a square of so many pixels, somewhere, is zero; it may reach over the border */
+    double mixup;   /* this part of the samples, 0..1, is mixed with another one, of which 0 to 0.5 shows through. The
+                     * label is of the one that shows more */
+} mary_augmentation;
+
 typedef struct mary_batch_options {
     int64_t batch;  /* samples; the last batch of an epoch may have fewer */
     bool shuffle;   /* another order every epoch */
     bool drop_last; /* leave a smaller last batch out */
     uint64_t seed;  /* of the order and of the augmentation */
-    int64_t crop;   /* samples [C, H, W]: shifted by -crop..crop pixels on both axes, zeros come in; 0: not */
-    bool flip;      /* left and right are swapped, every other time */
+    mary_augmentation augment;
 } mary_batch_options;
 
 typedef struct mary_batches mary_batches;
@@ -252,9 +261,8 @@ typedef struct mary_tune_options {
                               * "constant", "steps" (three, a tenth each) or "exponential" (to a hundredth);
                               * NULL: "cosine" */
     double weight_decay;
-    double holdout; /* part of the samples that is not trained with, below 1 */
-    int64_t crop;   /* as in mary_batch_options */
-    bool flip;
+    double holdout;            /* part of the samples that is not trained with, below 1 */
+    mary_augmentation augment; /* mixed samples belong to no class: what is learnt must be the teacher's alone */
     uint64_t seed;
     int threads;                  /* 0: one per processor; no result depends on it */
     bool no_functions;            /* as in mary_convert_options */

@@ -1,10 +1,11 @@
-/* Mini-batches: which samples, and what augmentation makes of them. Everything follows from the seed, the epoch and the
- * place in it; memory is the order of one epoch. */
+/* Mini-batches: which samples, what augmentation makes of them, and which are mixed. Everything follows from the seed,
+ * the epoch and the place in it; memory is the order of one epoch. */
 #include <string.h>
 
 #include "mary_train.h"
 #include "onnx/memory.h"
 #include "onnx/tensor.h"
+#include "train/augment.h"
 #include "train/random.h"
 
 struct mary_batches {
@@ -13,10 +14,13 @@ struct mary_batches {
     int64_t count;  /* elements of a sample */
     int64_t *order; /* of epoch `epoch`; NULL: not shuffled */
     int64_t epoch;  /* -1: none yet */
-    float *whole;   /* one sample before it is cut */
+    float *whole;   /* an image before it is augmented; NULL: none is */
+    float *other;   /* a sample to mix another with; NULL: none is */
 };
 
 enum { ORDER, AUGMENT }; /* streams of random numbers: epoch * 2 + these */
+/* Added to them: of how samples are mixed, and of those that are mixed in. */
+#define MIX (UINT64_C(1) << 62)
 
 mary_status mary_batches_create(const mary_samples *samples, const mary_batch_options *options, mary_batches **result)
 {
@@ -29,14 +33,7 @@ mary_status mary_batches_create(const mary_samples *samples, const mary_batch_op
         return mary_fail(MARY_ERROR_USAGE, "samples of rank %d", samples->rank);
     memcpy(shape.dims, samples->dims, sizeof shape.dims[0] * (size_t)samples->rank);
     MARY_TRY(mary_shape_check(&shape, "sample"));
-    const bool augmented = options->crop != 0 || options->flip;
-    if (augmented && samples->rank != 3)
-        return mary_fail(MARY_ERROR_USAGE, "samples of rank %d cannot be cropped or flipped, [C, H, W] can",
-                         samples->rank);
-    if (options->crop < 0 ||
-        (options->crop > 0 && (options->crop >= samples->dims[1] || options->crop >= samples->dims[2])))
-        return mary_fail(MARY_ERROR_USAGE, "images of %lld x %lld are shifted by %lld", (long long)samples->dims[1],
-                         (long long)samples->dims[2], (long long)options->crop);
+    MARY_TRY(mary_augment_check(&options->augment, samples));
     mary_batches *batches = mary_calloc(1, sizeof *batches);
     if (batches == NULL)
         return mary_fail_memory(sizeof *batches);
@@ -44,12 +41,16 @@ mary_status mary_batches_create(const mary_samples *samples, const mary_batch_op
     batches->options = *options;
     batches->count = mary_shape_count(&shape);
     batches->epoch = -1;
+    const bool augmented = mary_augments_images(&options->augment), mixed = options->augment.mixup > 0;
     const size_t bytes = (size_t)samples->samples * sizeof *batches->order;
+    const size_t sample = (size_t)batches->count * sizeof(float);
     batches->order = options->shuffle ? mary_alloc(bytes) : NULL;
-    batches->whole = augmented ? mary_alloc((size_t)batches->count * sizeof(float)) : NULL;
-    if ((options->shuffle && batches->order == NULL) || (augmented && batches->whole == NULL)) {
+    batches->whole = augmented ? mary_alloc(sample) : NULL;
+    batches->other = mixed ? mary_alloc(sample) : NULL;
+    if ((options->shuffle && batches->order == NULL) || (augmented && batches->whole == NULL) ||
+        (mixed && batches->other == NULL)) {
         mary_batches_free(&batches);
-        return mary_fail_memory(bytes);
+        return mary_fail_memory(bytes + 2 * sample);
     }
     *result = batches;
     return MARY_OK;
@@ -62,6 +63,7 @@ void mary_batches_free(mary_batches **batches_pointer)
         return;
     mary_free(batches->order);
     mary_free(batches->whole);
+    mary_free(batches->other);
     mary_free(batches);
     *batches_pointer = NULL;
 }
@@ -88,18 +90,36 @@ static void shuffle(mary_batches *b, int64_t epoch)
     b->epoch = epoch;
 }
 
-/* `to` is `from` moved by (down, right) pixels, then mirrored; what comes from outside is zero. */
-static void move(const mary_samples *samples, const float *from, int64_t down, int64_t right, bool mirror, float *to)
+/* Sample `index`, as it looks at a place of an epoch's stream. */
+static mary_status read_sample(mary_batches *b, int64_t index, uint64_t stream, uint64_t place, float *values,
+                               int64_t *label)
 {
-    const int64_t height = samples->dims[1], width = samples->dims[2];
-    for (int64_t row = 0; row < samples->dims[0] * height; row++, to += width) {
-        const int64_t y = row % height - down;
-        const float *line = from + (row / height * height + y) * width;
-        for (int64_t x = 0; x < width; x++) {
-            const int64_t at = (mirror ? width - 1 - x : x) - right;
-            to[x] = y >= 0 && y < height && at >= 0 && at < width ? line[at] : 0.0f;
-        }
-    }
+    MARY_TRY(b->samples.sample(b->samples.context, index, b->whole != NULL ? b->whole : values, label));
+    if (b->whole != NULL)
+        mary_augment_image(&b->options.augment, &b->samples, b->options.seed, stream, place, b->whole, values);
+    return MARY_OK;
+}
+
+/* From 0 to 1. */
+static double uniform(uint64_t random)
+{
+    return (double)(random >> 11) * 0x1p-53;
+}
+
+/* `values` keeps at least half of its own, the rest is another sample's (Zhang, Cisse, Dauphin and Lopez-Paz, mixup,
+ * 2018, whose share is uniform for alpha = 1; swapping the two is the other half of it). */
+static mary_status mix(mary_batches *b, uint64_t epoch, uint64_t place, float *values)
+{
+    const uint64_t seed = b->options.seed, stream = epoch * 2 + MIX;
+    int64_t label;
+    if (uniform(mary_random(seed, stream, 3 * place)) >= b->options.augment.mixup)
+        return MARY_OK;
+    const int64_t index = mary_random_below(mary_random(seed, stream, 3 * place + 1), b->samples.samples);
+    const float share = (float)(uniform(mary_random(seed, stream, 3 * place + 2)) / 2);
+    MARY_TRY(read_sample(b, index, stream + AUGMENT, place, b->other, &label));
+    for (int64_t i = 0; i < b->count; i++)
+        values[i] += share * (b->other[i] - values[i]);
+    return MARY_OK;
 }
 
 mary_status mary_batches_read(mary_batches *batches, int64_t epoch, int64_t number, float *values, int64_t *labels,
@@ -115,15 +135,9 @@ mary_status mary_batches_read(mary_batches *batches, int64_t epoch, int64_t numb
     for (int64_t i = 0; i < *count; i++, values += b->count) {
         const int64_t index = b->order != NULL ? b->order[first + i] : first + i;
         int64_t label = 0;
-        MARY_TRY(b->samples.sample(b->samples.context, index, b->whole != NULL ? b->whole : values, &label));
-        if (b->whole != NULL) {
-            const uint64_t stream = (uint64_t)epoch * 2 + AUGMENT, place = (uint64_t)(first + i) * 3;
-            const int64_t reach = 2 * o->crop + 1;
-            const int64_t down = mary_random_below(mary_random(o->seed, stream, place), reach) - o->crop;
-            const int64_t right = mary_random_below(mary_random(o->seed, stream, place + 1), reach) - o->crop;
-            const bool mirror = o->flip && mary_random(o->seed, stream, place + 2) >> 63;
-            move(&b->samples, b->whole, down, right, mirror, values);
-        }
+        MARY_TRY(read_sample(b, index, (uint64_t)epoch * 2 + AUGMENT, (uint64_t)(first + i), values, &label));
+        if (b->other != NULL)
+            MARY_TRY(mix(b, (uint64_t)epoch, (uint64_t)(first + i), values));
         if (labels != NULL)
             labels[i] = label;
         if (indices != NULL)

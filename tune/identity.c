@@ -16,15 +16,29 @@ static uint64_t add(uint64_t sum, const void *value, size_t size)
 
 static uint64_t add_options(uint64_t sum, const mary_tune_options *o, const mary_samples *samples)
 {
-    const double numbers[] = {o->temperature, o->keep,    o->rate,        o->level_rate, o->weight_decay,
-                              o->holdout,     o->entropy, o->label_share, o->warmup,     o->coded_rate};
-    const int64_t counts[] = {
-        o->labels,        o->distil,        o->teacher != NULL,
-        o->per_layer,     o->coded_epochs,  o->relative,
-        o->no_levels,     o->per_model,     mary_tune_importance_of(o),
-        o->levels,        o->epochs,        o->level_epochs,
-        o->batch,         o->crop,          o->flip,
-        (int64_t)o->seed, samples->samples, (int64_t)strlen(o->schedule)}; /* of which all names have another length */
+    const double numbers[] = {o->temperature, o->keep,        o->rate,   o->level_rate, o->weight_decay, o->holdout,
+                              o->entropy,     o->label_share, o->warmup, o->coded_rate, o->augment.mixup};
+    const mary_augmentation *a = &o->augment;
+    const int64_t schedule = (int64_t)strlen(o->schedule); /* of which all names have another length */
+    const int64_t counts[] = {o->labels,
+                              o->distil,
+                              o->teacher != NULL,
+                              o->per_layer,
+                              o->coded_epochs,
+                              o->relative,
+                              o->no_levels,
+                              o->per_model,
+                              o->levels,
+                              o->epochs,
+                              o->level_epochs,
+                              o->batch,
+                              (int64_t)o->seed,
+                              samples->samples,
+                              schedule,
+                              a->crop,
+                              a->flip,
+                              a->cutout,
+                              mary_tune_importance_of(o)};
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
         sum = add(sum, &numbers[i], sizeof numbers[i]);
     for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++)

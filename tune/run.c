@@ -73,8 +73,7 @@ static mary_status create_batches(mary_tuning *t)
                                         .shuffle = true,
                                         .drop_last = t->split.training.samples >= o->batch,
                                         .seed = o->seed,
-                                        .crop = o->crop,
-                                        .flip = o->flip};
+                                        .augment = o->augment};
     size_t bytes;
     t->split.training.context = &t->split;
     t->split.training.sample = training_sample;

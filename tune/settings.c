@@ -70,6 +70,8 @@ static mary_status check(const mary_tune_options *o)
     CHECK(o->temperature > 0 && isfinite(o->temperature), "the temperature is %g", o->temperature);
     CHECK(o->label_share >= 0 && o->label_share <= 1, "the share of the labels is 0 to 1, not %g", o->label_share);
     CHECK(o->label_share == 0 || (o->labels && o->distil), "a share of the labels needs labels and distillation");
+    CHECK(o->augment.mixup == 0 || ((!o->labels || o->distil) && o->label_share == 0),
+          "mixed samples belong to no class: they need distillation without a share of the labels");
     CHECK(!o->resume || o->checkpoint != NULL, "there is no checkpoint to resume from");
     return mary_tune_schedule(o, o->rate, 1, 1, &schedule);
 }

@@ -1,4 +1,4 @@
-/* Mini-batches: every sample once an epoch, the same again from the same seed, augmentation as it says. */
+/* Mini-batches: every sample once an epoch, the same again from the same seed, mixed as they say. */
 #include <string.h>
 
 #include "mary_train.h"
@@ -81,7 +81,7 @@ END_TEST
 /* What comes depends on seed, epoch and number alone. */
 START_TEST(batches_can_be_had_again_in_any_order)
 {
-    const mary_batch_options options = {.batch = 4, .shuffle = true, .seed = 9, .crop = 2, .flip = true};
+    const mary_batch_options options = {.batch = 4, .shuffle = true, .seed = 9, .augment = {2, true, 3, 0.5}};
     mary_batches *a = open_batches(options), *b = open_batches(options);
     mary_batch_options other = options;
     other.seed = 10;
@@ -106,36 +106,41 @@ START_TEST(batches_can_be_had_again_in_any_order)
 }
 END_TEST
 
-/* Every image is the sample, moved by whole pixels with zeros behind, mirrored or not; and all of that happens. */
-START_TEST(augmentation_moves_and_mirrors)
+/* That part of the samples, each with another one, of which less than half shows; both are augmented before. */
+START_TEST(samples_are_mixed_with_others)
 {
-    mary_batches *batches = open_batches((mary_batch_options){.batch = SAMPLES, .seed = 5, .crop = 1, .flip = true});
-    static float values[SAMPLES * PIXELS];
-    int64_t labels[SAMPLES], indices[SAMPLES], count;
-    int kinds[2][3][3] = {{{0}}};
-    for (int64_t epoch = 0; epoch < 20; epoch++) {
-        assert_ok(mary_batches_read(batches, epoch, 0, values, labels, indices, &count));
+    enum { EPOCHS = 40 };
+    const mary_augmentation plain = {.crop = 1, .flip = true}, mixing = {.crop = 1, .flip = true, .mixup = 0.5};
+    mary_batches *alone = open_batches((mary_batch_options){.batch = SAMPLES, .seed = 5, .augment = plain});
+    mary_batches *mixed = open_batches((mary_batch_options){.batch = SAMPLES, .seed = 5, .augment = mixing});
+    static float values[SAMPLES * PIXELS], own[SAMPLES * PIXELS];
+    int64_t labels[SAMPLES], count;
+    int changed = 0, partners[SAMPLES] = {0};
+    for (int64_t epoch = 0; epoch < EPOCHS; epoch++) {
+        assert_ok(mary_batches_read(alone, epoch, 0, own, labels, NULL, &count));
+        assert_ok(mary_batches_read(mixed, epoch, 0, values, labels, NULL, &count));
         for (int n = 0; n < SAMPLES; n++) {
-            int found = 0;
-            for (int kind = 0; kind < 18; kind++) {
-                const int mirror = kind & 1, down = kind / 2 % 3 - 1, right = kind / 6 - 1;
-                bool same = true;
-                for (int k = 0; k < PIXELS && same; k++) {
-                    const int x = mirror ? WIDTH - 1 - k % WIDTH : k % WIDTH, from_x = x - right,
-                              from_y = k / WIDTH % HEIGHT - down, channel = k / (WIDTH * HEIGHT);
-                    const bool inside = from_x >= 0 && from_x < WIDTH && from_y >= 0 && from_y < HEIGHT;
-                    const int at = (channel * HEIGHT + from_y) * WIDTH + from_x;
-                    same = values[n * PIXELS + k] == (inside ? (float)n + (float)at / 100 + 1 : 0.0f);
-                }
-                if (same)
-                    kinds[mirror][down + 1][right + 1]++, found++;
-            }
-            ck_assert_int_eq(found, 1);
+            const float *value = values + n * PIXELS, *before = own + n * PIXELS;
+            /* The middle pixels of both channels come from inside: sample + k / 100 + 1, of another k where the partner
+             * is moved. Their difference is that of the channels, whoever is mixed in. */
+            const int middle = 2 * WIDTH + 1, second = middle + HEIGHT * WIDTH;
+            ck_assert_int_eq(labels[n], n * 10);
+            ck_assert_float_eq_tol(value[second] - value[middle], (float)(HEIGHT * WIDTH) / 100, 1e-4f);
+            if (memcmp(value, before, PIXELS * sizeof(float)) == 0)
+                continue;
+            changed++;
+            /* No more than half of the way to the nearest and the farthest of all. */
+            ck_assert_float_ge(value[middle], before[middle] + (1 - before[middle]) / 2 - 0.1f);
+            ck_assert_float_le(value[middle], before[middle] + (SAMPLES + 1 - before[middle]) / 2 + 0.1f);
+            partners[n] += value[middle] > before[middle] + 0.2f ? 1 : 0;
         }
     }
-    for (int kind = 0; kind < 18; kind++)
-        ck_assert_int_gt(kinds[kind & 1][kind / 2 % 3][kind / 6], 5);
-    mary_batches_free(&batches);
+    ck_assert_int_gt(changed, EPOCHS * SAMPLES * 4 / 10);
+    ck_assert_int_lt(changed, EPOCHS * SAMPLES * 6 / 10);
+    ck_assert_int_gt(partners[0], EPOCHS / 4); /* others than itself */
+    ck_assert_int_eq(partners[SAMPLES - 1], 0);
+    mary_batches_free(&alone);
+    mary_batches_free(&mixed);
 }
 END_TEST
 
@@ -147,10 +152,10 @@ START_TEST(senseless_batches_are_refused)
     int64_t labels[1], count;
     assert_fails(mary_batches_create(&source, &(mary_batch_options){.batch = 0}, &batches), MARY_ERROR_USAGE,
                  "batches of 0");
-    assert_fails(mary_batches_create(&source, &(mary_batch_options){.batch = 1, .crop = 4}, &batches), MARY_ERROR_USAGE,
-                 "shifted by 4");
+    assert_fails(mary_batches_create(&source, &(mary_batch_options){.batch = 1, .augment.crop = 4}, &batches),
+                 MARY_ERROR_USAGE, "shifted by 4");
     flat.rank = 1;
-    assert_fails(mary_batches_create(&flat, &(mary_batch_options){.batch = 1, .flip = true}, &batches),
+    assert_fails(mary_batches_create(&flat, &(mary_batch_options){.batch = 1, .augment.flip = true}, &batches),
                  MARY_ERROR_USAGE, "cannot be cropped");
     batches = open_batches((mary_batch_options){.batch = 1});
     assert_fails(mary_batches_read(batches, 0, SAMPLES, values, labels, NULL, &count), MARY_ERROR_USAGE, "no batch 23");
@@ -159,4 +164,4 @@ START_TEST(senseless_batches_are_refused)
 END_TEST
 
 MARY_TEST_MAIN("train/batch", an_epoch_has_every_sample_once, orders_are_equally_likely,
-               batches_can_be_had_again_in_any_order, augmentation_moves_and_mirrors, senseless_batches_are_refused)
+               batches_can_be_had_again_in_any_order, samples_are_mixed_with_others, senseless_batches_are_refused)

@@ -362,7 +362,8 @@ START_TEST(options_that_make_no_sense_are_refused)
     refused((mary_tune_options){.holdout = 1}, MARY_ERROR_USAGE, "held out");
     refused((mary_tune_options){.schedule = "linear"}, MARY_ERROR_USAGE, "linear");
     refused((mary_tune_options){.resume = true}, MARY_ERROR_USAGE, "checkpoint");
-    refused((mary_tune_options){.crop = 2}, MARY_ERROR_USAGE, "crop");
+    refused((mary_tune_options){.augment.crop = 2}, MARY_ERROR_USAGE, "crop");
+    refused((mary_tune_options){.labels = true, .augment.mixup = 0.5}, MARY_ERROR_USAGE, "no class");
     refused((mary_tune_options){.output = "nothing", .labels = true}, MARY_ERROR_USAGE, "nothing");
     refused((mary_tune_options){.level_rate = 1e7}, MARY_ERROR_USAGE, "rate of the levels");
 }
