@@ -6,9 +6,8 @@
 #
 # MODELS holds lenet5.onnx and lenet300.onnx; ResNet-32 is the one in models/, and CIFAR10.npz comes from models/cifar10.py. WORK keeps the tuned
 # models and the state of the training: a second call goes on where the first ended, and measures only what is there. From nothing it takes
-# two and a half hours on two cores, nearly all of it for ResNet-32, of whose teachers one is trained first: that needs Debian's python3-torch and
-# onnx (PYTHON is the interpreter that has onnx; python3 unless it is said). The test images are used to report; what a run looks at is the training images that are held
-# out. Ratios are those of whole files, float .onnx to packed .onnx.
+# three hours on two cores, nearly all of it for ResNet-32, whose teacher is trained first: that needs Debian's python3-torch. The test images are
+# used to report; what a run looks at is the training images that are held out. Ratios are those of whole files, float .onnx to packed .onnx.
 set -euo pipefail
 mary=$1 models=$2 mnist=$3 cifar10=$4 work=$5
 here=$(cd "$(dirname "$0")/.." && pwd)
@@ -25,14 +24,14 @@ packed() { # MODEL CODER: bytes
     stat -c %s "$work/packed.onnx"
 }
 
-# The mean of the float ResNet-32 and of a network of 14 wider layers, which is trained here unless it is there.
+# A wide, shallow network, trained twice: the second time gently.
 make_teacher() { # OUTPUT
-    local wide=$work/resnet14-wide
+    local first=$work/teacher-first
     [[ ! -e $1 ]] || return 0
-    if [[ ! -e $wide.onnx ]]; then
-        /usr/bin/python3 "$here/models/train_resnet32.py" "$cifar10" "$wide.onnx" --blocks 2 --width 2 --epochs 28 --checkpoint "$wide.pt" >"$wide.log"
+    if [[ ! -e $first.onnx ]]; then
+        /usr/bin/python3 "$here/models/train_teacher.py" "$cifar10" "$first.onnx" --checkpoint "$first.pt" >"$first.log"
     fi
-    "${PYTHON:-python3}" "$here/models/ensemble.py" "$here/models/resnet32-cifar10.onnx" "$wide.onnx" "$1"
+    /usr/bin/python3 "$here/models/train_teacher.py" "$cifar10" "$1" --epochs 8 --rate 0.2 --decay 5e-4 --start "$first.pt" >"$work/teacher.log"
 }
 
 # Tunes IN to $work/NAME.onnx unless that is there.
@@ -68,14 +67,16 @@ PYTHON
     row lenet5 --keep 0.02 --epochs 8 --augment crop=2
     row lenet300 --keep 0.05 --epochs 16 --augment crop=1
     row lenet300 --keep 0.025 --epochs 16 --augment crop=1
-    models=$here/models from=$work/resnet32-pruned.onnx teacher=$work/resnet32-teacher.onnx
+    models=$here/models teacher=$work/resnet32-teacher.onnx
     data=(--data "$cifar10" --scale 1/255 --mean .4914,.4822,.4465 --std .247,.2435,.2616 --batch 128)
-    training=(--holdout 0.02 --augment crop=4,flip --relative-rates)
-    stage resnet32-pruned "$models/resnet32-cifar10.onnx" --keep 0.23 --epochs 34 --no-levels --loss distillation --rate 0.008 --warmup 0.5 "${training[@]}" \
-        --label-share 0.5
+    training=(--relative-rates --warmup 0.5 --holdout 0.02 --augment crop=4,flip)
+    stage resnet32-pruned "$models/resnet32-cifar10.onnx" --keep 0.23 --epochs 34 --no-levels --loss distillation --label-share 0.5 --rate 0.008 "${training[@]}"
     make_teacher "$teacher"
-    row resnet32-cifar10 --keep 1 --epochs 19 --coded-epochs 8 --level-epochs 3 --method uniform --levels 15 --entropy 2.35 --precision 9 --importance none \
-        --rate 0.004 --coded-rate 0.001 --level-rate 0.0015 --warmup 0.5 "${training[@]}" --label-share 0.2
+    training=(--relative-rates --warmup 0.5 --holdout 0.02 --augment crop=4,flip,mixup=0.5)
+    stage resnet32-taught "$work/resnet32-pruned.onnx" --teacher "$teacher" --keep 1 --epochs 40 --no-levels --rate 0.008 "${training[@]}"
+    from=$work/resnet32-taught.onnx
+    row resnet32-cifar10 --keep 1 --epochs 11 --coded-epochs 8 --level-epochs 3 --method uniform --levels 15 --entropy 2.2 --precision 9 --importance none \
+        --coded-rate 0.001 --level-rate 0.0015 "${training[@]}"
 } | tee "$work/table.md"
 
 python3 - "$here/docs/compression.md" "$work/table.md" <<'PYTHON'
