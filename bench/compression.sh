@@ -75,7 +75,7 @@ PYTHON
     training=(--relative-rates --warmup 0.5 --holdout 0.02 --augment crop=4,flip,mixup=0.5)
     stage resnet32-taught "$work/resnet32-pruned.onnx" --teacher "$teacher" --keep 1 --epochs 40 --no-levels --rate 0.008 "${training[@]}"
     from=$work/resnet32-taught.onnx
-    row resnet32-cifar10 --keep 1 --epochs 11 --coded-epochs 8 --level-epochs 3 --method uniform --levels 15 --entropy 2.2 --precision 9 --importance none \
+    row resnet32-cifar10 --keep 1 --epochs 17 --coded-epochs 14 --level-epochs 3 --method uniform --levels 15 --entropy 2.22 --precision 9 --importance none \
         --coded-rate 0.001 --level-rate 0.0015 "${training[@]}"
 } | tee "$work/table.md"
 
