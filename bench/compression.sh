@@ -31,7 +31,8 @@ make_teacher() { # OUTPUT
     if [[ ! -e $first.onnx ]]; then
         /usr/bin/python3 "$here/models/train_teacher.py" "$cifar10" "$first.onnx" --checkpoint "$first.pt" >"$first.log"
     fi
-    /usr/bin/python3 "$here/models/train_teacher.py" "$cifar10" "$1" --epochs 8 --rate 0.2 --decay 5e-4 --start "$first.pt" >"$work/teacher.log"
+    /usr/bin/python3 "$here/models/train_teacher.py" "$cifar10" "$1" --epochs 8 --rate 0.2 --decay 5e-4 --start "$first.pt" \
+        --checkpoint "$work/teacher.pt" >"$work/teacher.log"
 }
 
 # Tunes IN to $work/NAME.onnx unless that is there.

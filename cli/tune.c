@@ -90,9 +90,8 @@ static const struct argp_option options[] = {
     {"schedule", KEY_SCHEDULE, "NAME", 0, "Of the rates: cosine (default), constant, steps or exponential", 2},
     {"weight-decay", KEY_DECAY, "R", 0, "Times the weight is added to its gradient (default 0)", 2},
     {"augment", KEY_AUGMENT, "LIST", 0,
-     "Of crop=N (shift images by up to N pixels), flip (mirror every other one), cutout=N (a square of N pixels is "
-     "zero) "
-     "and mixup=PART (that part is mixed with other samples; with distillation)",
+     "Of crop=N (shift images by up to N pixels), flip (mirror every other one), cutout=N (blank a square of N pixels) "
+     "and mixup=PART (mix that part of the samples with others; with distillation)",
      2},
     {"loss", KEY_LOSS, "NAME", 0,
      "cross-entropy (default where there are labels), or distillation: learn what the model says now", 2},

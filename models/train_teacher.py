@@ -8,8 +8,8 @@ CIFAR-10 as models/cifar10.py makes it.
 
     /usr/bin/python3 models/train_teacher.py cifar10.npz teacher.onnx
 
-Labels are not smoothed: a teacher that was trained with smoothed ones tells less of how alike classes are. All training images are used, for
-a number of epochs fixed beforehand; the test images once, for the final report.
+Labels are not smoothed: a teacher that was trained with smoothed ones tells less of how alike classes are. All training images are used; the
+test images for the report at the end.
 """
 import argparse
 

@@ -100,22 +100,16 @@ static mary_status read_sample(mary_batches *b, int64_t index, uint64_t stream, 
     return MARY_OK;
 }
 
-/* From 0 to 1. */
-static double uniform(uint64_t random)
-{
-    return (double)(random >> 11) * 0x1p-53;
-}
-
 /* `values` keeps at least half of its own, the rest is another sample's (Zhang, Cisse, Dauphin and Lopez-Paz, mixup,
  * 2018, whose share is uniform for alpha = 1; swapping the two is the other half of it). */
 static mary_status mix(mary_batches *b, uint64_t epoch, uint64_t place, float *values)
 {
     const uint64_t seed = b->options.seed, stream = epoch * 2 + MIX;
     int64_t label;
-    if (uniform(mary_random(seed, stream, 3 * place)) >= b->options.augment.mixup)
+    if (mary_random_unit(mary_random(seed, stream, 3 * place)) >= b->options.augment.mixup)
         return MARY_OK;
     const int64_t index = mary_random_below(mary_random(seed, stream, 3 * place + 1), b->samples.samples);
-    const float share = (float)(uniform(mary_random(seed, stream, 3 * place + 2)) / 2);
+    const float share = (float)(mary_random_unit(mary_random(seed, stream, 3 * place + 2)) / 2);
     MARY_TRY(read_sample(b, index, stream + AUGMENT, place, b->other, &label));
     for (int64_t i = 0; i < b->count; i++)
         values[i] += share * (b->other[i] - values[i]);

@@ -25,4 +25,10 @@ static inline int64_t mary_random_below(uint64_t random, int64_t bound)
     return (int64_t)((unsigned __int128)random * (uint64_t)bound >> 64);
 }
 
+/* In [0, 1), in steps of 2^-53. */
+static inline double mary_random_unit(uint64_t random)
+{
+    return (double)(random >> 11) * 0x1p-53;
+}
+
 #endif

@@ -80,7 +80,7 @@ done:
 /* Equally distributed in (0, 1). */
 static double draw(measuring *m)
 {
-    return ((double)(mary_random(m->settings->options->seed, 0, m->drawn++) >> 11) + 0.5) * 0x1p-53;
+    return mary_random_unit(mary_random(m->settings->options->seed, 0, m->drawn++)) + 0x1p-54;
 }
 
 /* A class with the probability that the model gives it. */
