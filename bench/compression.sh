@@ -6,7 +6,7 @@
 #
 # MODELS holds lenet5.onnx and lenet300.onnx; ResNet-32 is the one in models/, and CIFAR10.npz comes from models/cifar10.py. WORK keeps the tuned
 # models and the state of the training: a second call goes on where the first ended, and measures only what is there. From nothing it takes
-# three hours on two cores, nearly all of it for ResNet-32, whose teacher is trained first: that needs Debian's python3-torch. The test images are
+# four hours on two cores, nearly all of it for ResNet-32, whose teacher is trained first: that needs Debian's python3-torch. The test images are
 # used to report; what a run looks at is the training images that are held out. Ratios are those of whole files, float .onnx to packed .onnx.
 set -euo pipefail
 mary=$1 models=$2 mnist=$3 cifar10=$4 work=$5
@@ -45,25 +45,31 @@ stage() { # NAME IN OPTIONS...
     fi
 }
 
+# Seed 0 is the row; of seeds 1 and 2 bytes and top-1 stand behind it. What a row starts from is the same for all three.
 row() { # NETWORK OPTIONS...
-    local network=$1 float=$models/$1.onnx name out before all huffman
+    local network=$1 float=$models/$1.onnx name seed out others=()
     shift
     name=$network-$(printf '%s' "$*" | sha256sum | cut -c 1-12) # all options are longer than a file name may be
+    for seed in 0 1 2; do
+        [[ $seed == 0 ]] && out=$name || out=$name-seed$seed
+        stage "$out" "${from:-$float}" "$@" --seed "$seed" ${teacher:+--teacher "$teacher"}
+        [[ $seed == 0 ]] || others+=("$(packed "$work/$out.onnx" auto)" "$(top1 "$work/$out.onnx")")
+    done
     out=$work/$name.onnx
-    stage "$name" "${from:-$float}" "$@" ${teacher:+--teacher "$teacher"}
-    before=$(stat -c %s "$float") all=$(packed "$out" auto) huffman=$(packed "$out" huffman)
-    python3 - "$network" "$*" "$(top1 "$float")" "$(top1 "$out")" "$before" "$(stat -c %s "$out")" "$all" "$huffman" <<'PYTHON'
+    python3 - "$network" "$*" "$(top1 "$float")" "$(top1 "$out")" "$(stat -c %s "$float")" "$(stat -c %s "$out")" "$(packed "$out" auto)" \
+        "$(packed "$out" huffman)" "${others[@]}" <<'PYTHON'
 import sys
-network, options, before, after, float_bytes, plain, packed, huffman = sys.argv[1:]
+network, options, before, after, float_bytes, plain, packed, huffman, *others = sys.argv[1:]
 ratio = lambda size: "%.1f" % (int(float_bytes) / int(size))
-cells = [network, f"`{options}`", before, after, *(f"{int(n):,}" for n in (float_bytes, plain, packed)), ratio(packed), ratio(huffman)]
+seeds = ", ".join(f"{top1} ({int(size):,})" for size, top1 in zip(others[::2], others[1::2]))
+cells = [network, f"`{options}`", before, after, *(f"{int(n):,}" for n in (float_bytes, plain, packed)), ratio(packed), ratio(huffman), seeds]
 print("| " + " | ".join(cells) + " |")
 PYTHON
 }
 
 {
-    echo "| network | options of \`mary tune\` | top-1 %, float | tuned | float file | tuned file | packed | ratio | ratio, \`--coder huffman\` |"
-    echo "|---|---|---|---|---|---|---|---|---|"
+    echo "| network | options of \`mary tune\` | top-1 %, float | tuned | float file | tuned file | packed | ratio | ratio, \`--coder huffman\` | seeds 1, 2: tuned (packed) |"
+    echo "|---|---|---|---|---|---|---|---|---|---|"
     row lenet5 --keep 0.04 --epochs 8 --augment crop=2
     row lenet5 --keep 0.02 --epochs 8 --augment crop=2
     row lenet300 --keep 0.05 --epochs 16 --augment crop=1

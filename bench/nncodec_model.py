@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Whole networks through NNCodec, the reference encoder of the MPEG standard for networks (ISO/IEC 15938-17): bytes and top-1 for some step sizes.
 
-    PYTHON bench/nncodec_model.py MARY MODEL.onnx [--qp -38,-32,...] -- OPTIONS OF mary validate
+    PYTHON bench/nncodec_model.py MARY MODEL.onnx [--qp=-38,-32,...] -- OPTIONS OF mary validate
 
 PYTHON has PyPI's nncodec (2.1.3 was measured) and onnx. Every float initializer is coded: NNCodec's own quantisation, with dependent quantisation (trellis) and
 DeepCABAC; biases by its default, nearly without loss. Bytes are those of NNCodec's bitstream: the graph, which a packed file of ours holds, is not counted. The decoded
