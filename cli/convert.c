@@ -97,8 +97,8 @@ static const struct argp_option options[] = {
      "error in the outputs",
      9},
     {"no-bias-correction", KEY_NO_BIAS_CORRECTION, NULL, 0,
-     "Do not take the mean error that levels cause out of the biases (with integer activations it is done when the "
-     "outputs get better), nor, with float activations and calibration data, scale levels to keep the outputs' spread",
+     "Do not take the mean error that levels cause out of the biases, nor, with float activations and calibration "
+     "data, scale levels to keep the outputs' spread. Both are done when the outputs get better by it",
      9},
     {"no-equalization", KEY_NO_EQUALIZATION, NULL, 0, "Do not balance channels between one layer and the next", 9},
     {"threads", 't', "N", 0, "Threads to convert with (0, the default: one per processor); the result is the same", 4},

@@ -163,6 +163,7 @@ typedef struct work {
     mary_second_moment *moments;
     mary_output_match *matches;
     mary_quantized *quantized; /* of layers with float levels */
+    mary_uncorrected *before;
 } work;
 
 static mary_status code_all(mary_conversion *c, mary_graph_index *index, mary_in_order *order, work *w)
@@ -178,13 +179,14 @@ static mary_status code_all(mary_conversion *c, mary_graph_index *index, mary_in
             if (status == MARY_OK && w->moments[i].moment != NULL)
                 status = code_first(c, index, i, order, &w->moments[i], &w->quantized[i]);
             if (status == MARY_OK && w->matches[i].made.sums != NULL && c->layers.items[i].reason == NULL)
-                status = mary_conversion_correct(c, index, i, &w->matches[i], order, &w->quantized[i]);
+                status = mary_conversion_correct(c, index, i, &w->matches[i], order, &w->quantized[i], &w->before[i]);
             mary_second_moment_free(&w->moments[i]);
             mary_output_match_free(&w->matches[i]);
         }
         if (status != MARY_OK)
             return status;
     }
+    MARY_TRY(mary_conversion_keep_better(c, order, w->before, w->quantized));
     for (size_t i = 0; i < c->layers.count; i++) {
         if (w->quantized[i].codes != NULL && c->layers.items[i].reason == NULL)
             MARY_TRY(store_floats(c, index, i, &w->quantized[i]));
@@ -234,8 +236,10 @@ static mary_status work_create(size_t count, work *w)
     *w = (work){.wishes = mary_calloc(count + 1, sizeof *w->wishes),
                 .moments = mary_calloc(count + 1, sizeof *w->moments),
                 .matches = mary_calloc(count + 1, sizeof *w->matches),
-                .quantized = mary_calloc(count + 1, sizeof *w->quantized)};
-    bool made = w->wishes != NULL && w->moments != NULL && w->matches != NULL && w->quantized != NULL;
+                .quantized = mary_calloc(count + 1, sizeof *w->quantized),
+                .before = mary_calloc(count + 1, sizeof *w->before)};
+    bool made =
+        w->wishes != NULL && w->moments != NULL && w->matches != NULL && w->quantized != NULL && w->before != NULL;
     return made ? MARY_OK : mary_fail_memory(count * sizeof *w->quantized);
 }
 
@@ -243,10 +247,13 @@ static void work_free(work *w, size_t count)
 {
     for (size_t i = 0; w->quantized != NULL && i < count; i++)
         mary_quantized_free(&w->quantized[i]);
+    for (size_t i = 0; w->before != NULL && i < count; i++)
+        mary_free(w->before[i].levels);
     mary_free(w->wishes);
     mary_free(w->moments);
     mary_free(w->matches);
     mary_free(w->quantized);
+    mary_free(w->before);
 }
 
 mary_status mary_conversion_code(mary_conversion *c)

@@ -144,7 +144,8 @@ typedef struct mary_convert_options {
                               * that; all need `calibration`), "none"; NULL or "auto": as the method would have it */
     double entropy;          /* bits per weight that the codes of the method "ecsq" may have; 0: only M bounds them */
     bool no_bias_correction; /* leave the mean error that levels cause in the outputs of layers, and with float
-                              * activations what they do to the spread */
+                              * activations what they do to the spread; otherwise both are corrected where the outputs
+                              * get better by it */
     bool no_equalization;    /* do not balance channels between one layer and the next */
     bool no_functions;       /* leave out the function bodies: smaller, but only mary (or its plugin) runs the file */
     bool no_fold_constants, no_fold_batchnorm, no_remove_identity, no_deduplicate, no_drop_unused;

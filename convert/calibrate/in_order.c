@@ -442,7 +442,10 @@ mary_status mary_in_order_replace(mary_in_order *o, size_t first, const float *m
         Onnx__NodeProto *node = o->coded->proto->graph->node[o->nodes[l]];
         if (o->layers->items[l].same_as != first || o->layers->items[l].reason != NULL)
             continue;
+        const Onnx__NodeProto *original = o->model->proto->graph->node[o->nodes[l]];
         MARY_TRY_GOTO(mary_node_set_input(node, 1, name), done);
+        if (node->n_input > 2)
+            MARY_TRY_GOTO(mary_node_set_input(node, 2, original->n_input > 2 ? original->input[2] : ""), done);
         if (shift != NULL)
             MARY_TRY_GOTO(mary_bias_shift(o->coded, o->index, layer, node, shift), done);
     }
@@ -451,4 +454,9 @@ done:
     mary_free(tensor);
     mary_free(name);
     return status;
+}
+
+const mary_model *mary_in_order_coded(const mary_in_order *o)
+{
+    return o->coded;
 }

@@ -26,8 +26,10 @@ void mary_in_order_free(mary_in_order **order);
  * zeroed. *count of them; 0: all are done. */
 mary_status mary_in_order_measure(mary_in_order *order, mary_second_moment *moments, mary_output_match *matches,
                                   size_t *count);
-/* The layer's weight becomes matrix [rows, row_length] for what is measured next, and `shift` [rows] (NULL: nothing) is
- * added to its bias. */
+/* The layer's weight becomes matrix [rows, row_length] for what is measured next, its bias that of the float graph plus
+ * `shift` [rows] (NULL: zeros). */
 mary_status mary_in_order_replace(mary_in_order *order, size_t layer, const float *matrix, const float *shift);
+/* The float graph with everything replaced so far; it lives as long as `order`. */
+const mary_model *mary_in_order_coded(const mary_in_order *order);
 
 #endif

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "convert/calibrate/scores.h"
 #include "tests/support/model_builder.h"
 
 enum { RUNS = 6, BATCH = 8, CHANNELS = 4, SIDE = 6, SAMPLE = CHANNELS * SIDE * SIDE };
@@ -24,14 +25,15 @@ static void random_floats(Onnx__GraphProto *graph, const char *name, mary_shape 
     build_floats(graph, name, shape, values);
 }
 
-/* x [N,4,6,6]: a residual block (grouped and transposed convolutions beside it), then Gemm and MatMul to y [N,5]. */
-static mary_model *block(void)
+/* x [N,4,6,6]: a residual block (grouped and transposed convolutions beside it), then Gemm and MatMul to y: class
+ * scores [N,5], or [N,5,1], for which corrections are always kept. */
+static mary_model *build_block(bool scores)
 {
     mary_model *model = build_model(13);
     Onnx__GraphProto *graph = model->proto->graph;
     state = 7;
     build_input(graph, "x", MARY_FLOAT, SHAPE(-1, CHANNELS, SIDE, SIDE));
-    build_output(graph, "y", MARY_FLOAT, SHAPE(-1, 5));
+    build_output(graph, "y", MARY_FLOAT, scores ? SHAPE(-1, 5) : SHAPE(-1, 5, 1));
     random_floats(graph, "a.w", SHAPE(12, CHANNELS, 3, 3));
     random_floats(graph, "a.b", SHAPE(12));
     random_floats(graph, "b.w", SHAPE(12, 3, 3, 3));
@@ -56,8 +58,22 @@ static mary_model *block(void)
     Onnx__NodeProto *gemm = build_node(graph, "Gemm", "flat,gemm.w,gemm.b", "gemm");
     assert_ok(mary_node_set_int(gemm, "transB", 1));
     assert_ok(mary_node_set_float(gemm, "alpha", 0.125f));
-    build_node(graph, "MatMul", "gemm,last.w", "y");
+    build_node(graph, "MatMul", "gemm,last.w", scores ? "y" : "matmul");
+    if (!scores) {
+        build_ints(graph, "axes", SHAPE(1), &(int64_t){2});
+        build_node(graph, "Unsqueeze", "matmul,axes", "y");
+    }
     return model;
+}
+
+static mary_model *block(void)
+{
+    return build_block(true);
+}
+
+static mary_model *block_without_scores(void)
+{
+    return build_block(false);
 }
 
 typedef struct samples {
@@ -118,7 +134,7 @@ static float *outputs_of(const mary_model *model, samples *s, const char *name, 
 /* Squared error of y relative to its energy, after a conversion with these options. */
 static double loss(mary_convert_options options, samples *s)
 {
-    mary_model *model = block();
+    mary_model *model = block_without_scores();
     size_t count;
     float *expected = outputs_of(model, s, NULL, &count);
     assert_ok(mary_convert(model, &options, NULL));
@@ -227,7 +243,7 @@ static mary_convert_options nearest_at(int levels, const char *method)
 
 static void check_means_and_spreads(const char *method)
 {
-    mary_model *model = block();
+    mary_model *model = block_without_scores();
     double means[3][12], spreads[3][12], got[12];
     channel_means(model, "a", 12, means[0]);
     channel_means(model, "sum", 12, means[1]);
@@ -236,7 +252,7 @@ static void check_means_and_spreads(const char *method)
     channel_spreads(model, "b", 12, spreads[1]); /* of the sum, only the mean is made up for */
     channel_spreads(model, "up", 5, spreads[2]);
     mary_model_free(&model);
-    model = block();
+    model = block_without_scores();
     mary_convert_options options = nearest_at(3, method);
     assert_ok(mary_convert(model, &options, NULL));
     for (int value = 0; value < 3; value++) {
@@ -265,7 +281,7 @@ END_TEST
 START_TEST(levels_of_a_tensor_have_one_factor)
 {
     fill(&data);
-    mary_model *model = block();
+    mary_model *model = block_without_scores();
     double before[12], after[12], wanted = 0, made = 0, most = 0;
     channel_spreads(model, "a", 12, before);
     mary_convert_options options = nearest_at(2, "kmeans");
@@ -290,7 +306,7 @@ START_TEST(levels_of_a_model_are_not_scaled)
     float levels[2][4];
     double before[12], after[12];
     for (int corrected = 0; corrected < 2; corrected++) {
-        mary_model *model = block();
+        mary_model *model = block_without_scores();
         channel_means(model, "sum", 12, before);
         mary_convert_options options = nearest_at(4, "kmeans");
         options.granularity = MARY_GRANULARITY_MODEL;
@@ -327,6 +343,51 @@ START_TEST(corrected_outputs_are_nearer_to_the_float_ones)
         ck_assert_double_eq(loss(options, &data), plain); /* data alone changes nothing */
         ck_assert_msg(corrected < plain, "M = %d: %g, not corrected %g", levels, corrected, plain);
     }
+}
+END_TEST
+
+/* Mean divergence of the class probabilities from the float model's; *notes: layers that say they are not corrected. */
+static double divergence(mary_convert_options options, size_t *notes)
+{
+    mary_model *model = block();
+    mary_convert_report *report;
+    size_t count;
+    double sum = 0;
+    float *expected = outputs_of(model, &data, NULL, &count);
+    assert_ok(mary_convert(model, &options, &report));
+    float *got = outputs_of(model, &data, NULL, &count);
+    for (size_t row = 0; row < count / 5; row++)
+        sum += mary_score_divergence(got + row * 5, expected + row * 5, 5);
+    *notes = 0;
+    for (size_t i = 0; i < mary_convert_layer_count(report); i++)
+        *notes += strstr(mary_convert_layer(report, i)->note, "not corrected") != NULL;
+    mary_convert_report_free(&report);
+    mary_model_free(&model);
+    free(got);
+    free(expected);
+    return sum / ((double)count / 5);
+}
+
+START_TEST(corrections_that_make_scores_worse_are_taken_back)
+{
+    int kept = 0, taken_back = 0;
+    size_t notes;
+    fill(&data);
+    for (int levels = 2; levels <= 32; levels++) {
+        mary_convert_options options = nearest_at(levels, "kmeans");
+        options.granularity = levels % 2 == 0 ? MARY_GRANULARITY_CHANNEL : MARY_GRANULARITY_MODEL;
+        options.no_bias_correction = true;
+        double plain = divergence(options, &notes);
+        ck_assert_uint_eq(notes, 0);
+        options.no_bias_correction = false;
+        double found = divergence(options, &notes);
+        ck_assert_msg(notes == 0 ? found < plain * (1 + 1e-5) : found == plain, "M = %d: %g, not corrected %g", levels,
+                      found, plain);
+        kept += notes == 0;
+        taken_back += notes > 0;
+    }
+    ck_assert_int_gt(kept, 5);
+    ck_assert_int_gt(taken_back, 5);
 }
 END_TEST
 
@@ -542,8 +603,8 @@ MARY_TEST_MAIN("convert/calibrate/in_order", outputs_are_nearer_to_the_float_one
                biases_make_up_for_means_and_appear_where_there_was_none,
                nearest_levels_leave_means_and_spreads_as_they_were, levels_of_a_tensor_have_one_factor,
                levels_of_a_model_are_not_scaled, corrected_outputs_are_nearer_to_the_float_ones,
-               too_few_values_correct_nothing, the_bytes_do_not_depend_on_the_number_of_threads,
-               without_calibration_data_it_says_what_is_missing, values_that_are_not_finite_are_refused_by_name,
-               integer_layers_are_measured_too, failures_of_the_callback_come_back,
-               layers_of_other_methods_and_float_ones_stand_beside_measured_ones,
+               corrections_that_make_scores_worse_are_taken_back, too_few_values_correct_nothing,
+               the_bytes_do_not_depend_on_the_number_of_threads, without_calibration_data_it_says_what_is_missing,
+               values_that_are_not_finite_are_refused_by_name, integer_layers_are_measured_too,
+               failures_of_the_callback_come_back, layers_of_other_methods_and_float_ones_stand_beside_measured_ones,
                a_weight_that_two_layers_share_is_measured_in_both, memory_that_runs_out_is_a_status)
