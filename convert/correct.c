@@ -10,7 +10,7 @@
 
 static size_t level_bytes(const mary_quantized *quantized)
 {
-    return ((size_t)(quantized->shared ? 1 : quantized->rows) << quantized->bits) * sizeof *quantized->values;
+    return (size_t)mary_quantized_level_bytes(quantized->rows, quantized->bits, quantized->shared, MARY_FLOAT);
 }
 
 /* Levels times the factors of their rows, rounded as they are stored; `error` follows. */

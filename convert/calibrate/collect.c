@@ -255,6 +255,8 @@ mary_status mary_statistics_collect(mary_statistics *statistics, const mary_mode
         collection c = {statistics, statistics->batches < REFERENCE_BATCHES &&
                                         statistics->reference_bytes < REFERENCE_BYTES &&
                                         statistics->reference_batches == statistics->batches};
+        if (!c.keep && (size_t)name_count == statistics->output_count)
+            break; /* nothing is wanted but references */
         if (c.keep)
             MARY_TRY_GOTO(room_for_references(statistics), done);
         for (int i = 0; i < count; i++)

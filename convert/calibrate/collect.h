@@ -40,7 +40,8 @@ typedef struct mary_statistics {
  * that is not finite (naming batch, input and position); errors of the model and of the source of samples as they come.
  */
 mary_status mary_statistics_create(const mary_model *model, const mary_settings *settings, mary_statistics *statistics);
-/* Runs all batches and fills what is wanted. `session` is made from `model` anew. */
+/* Runs all batches and fills what is wanted; only those of the references when no value is. `session` is made from
+ * `model` anew. */
 mary_status mary_statistics_collect(mary_statistics *statistics, const mary_model *model,
                                     const mary_settings *settings);
 void mary_statistics_free(mary_statistics *statistics);
