@@ -15,8 +15,8 @@ mkdir -p "$work"
 data=(--data "$mnist" --scale 1/255 --mean 0.1307 --std 0.3081)
 
 top1() { # MODEL
-    "$mary" validate "$1" "${data[@]}" --split test --report "$work/top1.json" >/dev/null
-    python3 -c 'import json, sys; print("%.2f" % json.load(open(sys.argv[1]))["models"][0]["top1_percent"])' "$work/top1.json"
+    "$mary" validate "$1" "${data[@]}" --split test --report "$work/top1.json" >/dev/null &&
+        python3 -c 'import json, sys; print("%.2f" % json.load(open(sys.argv[1]))["models"][0]["top1_percent"])' "$work/top1.json"
 }
 
 packed() { # MODEL CODER: bytes

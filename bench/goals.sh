@@ -16,8 +16,8 @@ mnist_options=(--scale 1/255 --mean 0.1307 --std 0.3081)
 cifar_options=(--scale 1/255 --mean .4914,.4822,.4465 --std .247,.2435,.2616)
 
 top1() { # MODEL DATA OPTIONS...
-    "$mary" validate "$1" --data "${@:2}" --report "$work/report.json" >/dev/null
-    python3 -c 'import json, sys; print("%.2f" % (json.load(open(sys.argv[1]))["models"][0]["top1_percent"]))' "$work/report.json"
+    "$mary" validate "$1" --data "${@:2}" --report "$work/report.json" >/dev/null &&
+        python3 -c 'import json, sys; print("%.2f" % (json.load(open(sys.argv[1]))["models"][0]["top1_percent"]))' "$work/report.json"
 }
 
 uniform() { # the options that make the uniform file of the last search; nothing when no single M met the goal

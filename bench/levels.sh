@@ -17,8 +17,8 @@ mnist_options=(--data "$mnist" --scale 1/255 --mean 0.1307 --std 0.3081)
 cifar_options=(--data "$cifar" --scale 1/255 --mean .4914,.4822,.4465 --std .247,.2435,.2616)
 
 top1() { # MODEL OPTIONS...
-    "$mary" validate "$@" --report "$work/report.json" >/dev/null
-    python3 -c 'import json, sys; print("%.2f" % (json.load(open(sys.argv[1]))["models"][0]["top1_percent"]))' "$work/report.json"
+    "$mary" validate "$@" --report "$work/report.json" >/dev/null &&
+        python3 -c 'import json, sys; print("%.2f" % (json.load(open(sys.argv[1]))["models"][0]["top1_percent"]))' "$work/report.json"
 }
 
 converted() { # ARGUMENTS...: converts, leaves "SECONDS, MEGABYTES" in $work/cost
